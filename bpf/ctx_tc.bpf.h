@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What the clamp needs of a TC context (struct __sk_buff): parse, read options, write them back.
+ * Not a place for decisions.
+ *
+ * Nothing here writes through a packet pointer: a program that does gets a prologue which unclones
+ * every packet (net/core/filter.c, bpf_unclone_prologue), SYN or not.
+ */
+#ifndef MSSBPF_CTX_TC_BPF_H
+#define MSSBPF_CTX_TC_BPF_H
+
+#include "parse.h"
+#include <bpf/bpf_helpers.h>
+
+/* How a device's packets begin; chosen by its ARPHRD type. */
+enum link_layer {
+	LINK_ETHERNET,
+	LINK_NONE, /* with the IP header; its EtherType is in skb->protocol */
+};
+
+static __always_inline const void *tc_data(const struct __sk_buff *skb)
+{
+	return (const void *)(long)skb->data;
+}
+
+static __always_inline const void *tc_end(const struct __sk_buff *skb)
+{
+	return (const void *)(long)skb->data_end;
+}
+
+/* Parses what of the packet is in the skb's linear part. */
+static __always_inline enum parse_verdict tc_parse(const struct __sk_buff *skb, enum link_layer link,
+						   enum parse_depth depth, struct syn *syn)
+{
+	if (link == LINK_ETHERNET)
+		return parse_ethernet(tc_data(skb), tc_end(skb), depth, syn);
+	return parse_ip(tc_data(skb), tc_end(skb), 0, skb->protocol, depth, syn);
+}
+
+/*
+ * Copies the SYN's options, `length` bytes, 1..TCP_OPTIONS_MAX. Returns 0 or -errno.
+ */
+static __always_inline int tc_options_load(const struct __sk_buff *skb, const struct syn *syn, void *options,
+					   __u32 length)
+{
+	return bpf_skb_load_bytes(skb, syn->tcp_offset + TCP_HEADER_MIN, options, length);
+}
+
+/*
+ * Writes the options back and mends the checksum by `change` (see options_clamp()). The order matters:
+ * writing the options makes the skb writable and linear up to their end, so that the checksum before
+ * them cannot fail any more. bpf_l4_csum_replace() leaves the field alone on CHECKSUM_PARTIAL, where it
+ * holds the pseudo header's sum only; CHECKSUM_COMPLETE stays right since both changes cancel out.
+ */
+static __always_inline int tc_options_store(struct __sk_buff *skb, const struct syn *syn, const void *options,
+					    __u32 length, __u32 change)
+{
+	int err = bpf_skb_store_bytes(skb, syn->tcp_offset + TCP_HEADER_MIN, options, length, 0);
+
+	if (err)
+		return err;
+	return bpf_l4_csum_replace(skb, syn->tcp_offset + TCP_CHECKSUM, 0, bpf_htons(checksum_fold(change)), 0);
+}
+
+#endif

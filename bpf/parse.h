@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Finds the TCP header of a SYN in a packet. Plain C over a range of bytes: no helper, no map, no
+ * context. Not a judge of what the SYN announces: that is clamp.h.
+ */
+#ifndef MSSBPF_PARSE_H
+#define MSSBPF_PARSE_H
+
+#include "clamp.h"
+
+enum parse_verdict {
+	PARSE_OTHER,	 /* no SYN: nothing to do, nothing to count */
+	PARSE_SYN,	 /* a SYN, its TCP header lies whole within the bytes and the IP packet */
+	PARSE_MALFORMED, /* a header breaks its rules */
+	PARSE_TRUNCATED, /* the IP packet ends before its TCP header does */
+	PARSE_SHORT,	 /* the bytes end before the headers do; at a glance: or more than a glance is needed */
+};
+
+/* How far to look: the fast path leaves chains of extension headers to the slow one. */
+enum parse_depth {
+	PARSE_GLANCE,
+	PARSE_WHOLE,
+};
+
+/* What the parser found; valid as far as its verdict goes. Offsets and lengths in bytes. */
+struct syn {
+	__u8 unused;
+	__u8 version;	  /* of IP: 4 or 6; 0 until known */
+	__u8 flags;	  /* of TCP; 0 until read */
+	bool covered;	  /* an Authentication Header stands before TCP */
+	__u16 tcp_offset; /* of the TCP header from the first byte of the packet */
+	__u16 tcp_length; /* of the TCP header with options, 20..60 */
+	__u32 ip_end;	  /* where the IP header says that the packet ends */
+} __attribute__((aligned(8)));
+
+enum {
+	VLAN_TAGS_MAX = 2,
+	/*
+	 * Headers between IPv6 and TCP that are followed. RFC 8200 4.1 wants each kind at most once and
+	 * destination options twice: six with AH and ESP. A longer chain is malformed here.
+	 */
+	EXTENSION_HEADERS_MAX = 8,
+	/* Longer than all headers together: Ethernet, two tags, IPv6, eight times 2048 bytes, TCP. */
+	HEADERS_LENGTH_MASK = 0x7fff,
+
+	/* Protocol and next-header numbers, named as in include/net/ipv6.h. */
+	NEXTHDR_HOP = 0,
+	NEXTHDR_TCP = 6,
+	NEXTHDR_ROUTING = 43,
+	NEXTHDR_FRAGMENT = 44,
+	NEXTHDR_AUTH = 51,
+	NEXTHDR_NONE = 59,
+	NEXTHDR_DEST = 60,
+
+	IP_FRAGMENT_OFFSET = 0x1fff,   /* of iphdr.frag_off, RFC 791 3.1 */
+	IPV6_FRAGMENT_OFFSET = 0xfff8, /* of the fragment header's second word, RFC 8200 4.5 */
+
+	/* The TCP header, RFC 9293 3.1: byte offsets of its fields. */
+	TCP_DATA_OFFSET = 12, /* header length in 32-bit words, upper four bits */
+	TCP_FLAGS = 13,
+	TCP_CHECKSUM = 16,
+
+	TCP_FLAG_SYN = 0x02,
+	TCP_FLAG_RST = 0x04,
+	TCP_FLAG_ACK = 0x10,
+};
+
+struct vlan_tag {
+	__be16 control;
+	__be16 protocol; /* of what follows */
+};
+
+/* What all extension headers begin with (RFC 8200 4, RFC 4302 2), the fragment header's own field behind. */
+struct extension_header {
+	__u8 next;
+	__u8 length; /* hop-by-hop, routing, destination options: 8-byte units less one; AH: 4-byte less two */
+	__be16 fragment;
+	__u32 rest;
+};
+
+/* The kinds of RFC 8200 4 and RFC 4302 behind which TCP stands readable. */
+static __always_inline bool is_extension(__u8 next)
+{
+	return next == NEXTHDR_HOP || next == NEXTHDR_ROUTING || next == NEXTHDR_FRAGMENT || next == NEXTHDR_AUTH ||
+	       next == NEXTHDR_DEST;
+}
+
+/* Reads the TCP header at syn->tcp_offset. On PARSE_SYN, data + tcp_offset + tcp_length <= end. */
+static __always_inline enum parse_verdict parse_tcp(const void *data, const void *end, struct syn *syn)
+{
+	const __u8 *tcp = data + syn->tcp_offset;
+
+	if (unlikely((const void *)(tcp + TCP_FLAGS + 1) > end))
+		return PARSE_SHORT;
+	if (likely(!(tcp[TCP_FLAGS] & TCP_FLAG_SYN)))
+		return PARSE_OTHER;
+	if (tcp[TCP_FLAGS] & TCP_FLAG_RST)
+		return PARSE_OTHER;
+	syn->flags = tcp[TCP_FLAGS];
+	syn->tcp_length = tcp[TCP_DATA_OFFSET] >> 4 << 2;
+	if (syn->tcp_length < TCP_HEADER_MIN)
+		return PARSE_MALFORMED;
+	if ((__u32)syn->tcp_offset + syn->tcp_length > syn->ip_end)
+		return PARSE_TRUNCATED;
+	if ((const void *)(tcp + syn->tcp_length) > end)
+		return PARSE_SHORT;
+	return PARSE_SYN;
+}
+
+/* Where the walk along a chain of headers stands. */
+struct extensions_walk {
+	__u8 unused;
+	__u8 next;  /* type of the header at offset */
+	__u8 cover; /* NEXTHDR_AUTH once such a header was passed */
+	__u16 offset;
+} __attribute__((aligned(8)));
+
+/*
+ * Follows the extension headers from the one of type *next at syn->tcp_offset. Returns PARSE_SYN when
+ * that leads to TCP.
+ */
+static __always_inline enum parse_verdict parse_extensions(const void *data, const void *end, __u8 next,
+							   struct syn *syn)
+{
+	struct extensions_walk walk = {.next = next, .cover = NEXTHDR_NONE, .offset = syn->tcp_offset};
+
+	forget(walk);
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < EXTENSION_HEADERS_MAX && walk.next != NEXTHDR_TCP; i++) {
+		__u32 offset = walk.offset & HEADERS_LENGTH_MASK;
+		const struct extension_header *header = data + offset;
+
+		next = walk.next;
+		if (!is_extension(next))
+			return PARSE_OTHER;
+		if ((const void *)(header + 1) > end)
+			return PARSE_SHORT;
+		walk.next = header->next;
+		if (next == NEXTHDR_FRAGMENT) {
+			if (header->fragment & bpf_htons(IPV6_FRAGMENT_OFFSET))
+				return PARSE_OTHER;
+			walk.offset = offset + 8;
+		} else if (next == NEXTHDR_AUTH) {
+			walk.cover = NEXTHDR_AUTH;
+			walk.offset = offset + ((header->length + 2) << 2);
+		} else {
+			walk.offset = offset + ((header->length + 1) << 3);
+		}
+		forget(walk);
+	}
+	if (walk.next != NEXTHDR_TCP)
+		return PARSE_MALFORMED;
+	syn->covered = walk.cover == NEXTHDR_AUTH;
+	syn->tcp_offset = walk.offset & HEADERS_LENGTH_MASK;
+	return PARSE_SYN;
+}
+
+/*
+ * Parses the IP packet of EtherType `protocol` (network order) at `offset` from data.
+ */
+static __always_inline enum parse_verdict parse_ip(const void *data, const void *end, __u32 offset, __be16 protocol,
+						   enum parse_depth depth, struct syn *syn)
+{
+	const void *ip = data + offset;
+	__u8 next;
+
+	*syn = (struct syn){};
+	if (protocol == bpf_htons(ETH_P_IP)) {
+		const struct iphdr *ip4 = ip;
+		const __u8 *version_ihl = ip;
+
+		syn->version = 4;
+		if (unlikely((const void *)(ip4 + 1) > end))
+			return PARSE_SHORT;
+		if (unlikely(*version_ihl < 0x45 || *version_ihl > 0x4f))
+			return PARSE_MALFORMED;
+		if (unlikely(ip4->frag_off & bpf_htons(IP_FRAGMENT_OFFSET)))
+			return PARSE_OTHER;
+		next = ip4->protocol;
+		if (next != NEXTHDR_TCP && next != NEXTHDR_AUTH)
+			return PARSE_OTHER;
+		syn->tcp_offset = offset + ((*version_ihl & 0xf) << 2);
+		syn->ip_end = offset + bpf_ntohs(ip4->tot_len);
+	} else if (protocol == bpf_htons(ETH_P_IPV6)) {
+		const struct ipv6hdr *ip6 = ip;
+		const __u8 *version = ip;
+
+		syn->version = 6;
+		if (unlikely((const void *)(ip6 + 1) > end))
+			return PARSE_SHORT;
+		if (unlikely(*version >> 4 != 6))
+			return PARSE_MALFORMED;
+		next = ip6->nexthdr;
+		if (next != NEXTHDR_TCP && !is_extension(next))
+			return PARSE_OTHER;
+		syn->tcp_offset = offset + sizeof(*ip6);
+		syn->ip_end = syn->tcp_offset + bpf_ntohs(ip6->payload_len);
+	} else {
+		return PARSE_OTHER;
+	}
+
+	if (unlikely(next != NEXTHDR_TCP)) {
+		enum parse_verdict verdict;
+
+		if (depth == PARSE_GLANCE)
+			return PARSE_SHORT;
+		verdict = parse_extensions(data, end, next, syn);
+		if (verdict != PARSE_SYN)
+			return verdict;
+	}
+	return parse_tcp(data, end, syn);
+}
+
+/* Where the walk over an Ethernet header stands. */
+struct ethernet_walk {
+	__u16 unused;
+	__u16 offset;
+	__be16 protocol; /* of what stands there */
+} __attribute__((aligned(8)));
+
+/*
+ * Parses an Ethernet frame with up to two VLAN tags (IEEE 802.1Q, 802.1ad), outermost first.
+ */
+static __always_inline enum parse_verdict parse_ethernet(const void *data, const void *end, enum parse_depth depth,
+							 struct syn *syn)
+{
+	const struct ethhdr *ethernet = data;
+	struct ethernet_walk walk = {.offset = sizeof(*ethernet)};
+
+	*syn = (struct syn){};
+	if ((const void *)(ethernet + 1) > end)
+		return PARSE_SHORT;
+	walk.protocol = ethernet->h_proto;
+	for (int i = 0; i < VLAN_TAGS_MAX; i++) {
+		const struct vlan_tag *tag;
+
+		if (depth == PARSE_WHOLE)
+			forget(walk);
+		walk.offset &= HEADERS_LENGTH_MASK;
+		if (likely(walk.protocol != bpf_htons(ETH_P_8021Q) && walk.protocol != bpf_htons(ETH_P_8021AD)))
+			break;
+		tag = data + walk.offset;
+		if ((const void *)(tag + 1) > end)
+			return PARSE_SHORT;
+		walk.protocol = tag->protocol;
+		walk.offset += sizeof(*tag);
+	}
+	return parse_ip(data, end, walk.offset, walk.protocol, depth, syn);
+}
+
+#endif

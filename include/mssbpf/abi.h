@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What the BPF programs and the loader share: keys and values of the maps, and what is counted.
+ * Not a place for code, nor for anything that only one side needs.
+ *
+ * A change to any of these structs or enums raises MSSBPF_ABI: the loader refuses pinned maps of
+ * another number instead of misreading them.
+ */
+#ifndef MSSBPF_ABI_H
+#define MSSBPF_ABI_H
+
+#ifndef __bpf__
+#include <linux/types.h>
+#endif
+
+#define MSSBPF_ABI 1
+
+enum mssbpf_direction {
+	MSSBPF_EGRESS,
+	MSSBPF_INGRESS,
+	MSSBPF_DIRECTIONS,
+};
+
+enum mssbpf_family {
+	MSSBPF_IPV4,
+	MSSBPF_IPV6,
+	MSSBPF_FAMILIES,
+};
+
+/* What kind of TCP segment was counted. */
+enum mssbpf_kind {
+	MSSBPF_SYN,
+	MSSBPF_SYN_ACK,
+	MSSBPF_UNREADABLE, /* the headers end or break before the flags: perhaps a SYN */
+	MSSBPF_KINDS,
+};
+
+/*
+ * What became of it. All but CLAMPED leave the packet as it was. From NO_MSS to TCP_AO, what a later
+ * option says outweighs what the ones before it said: the order of the numbers is the order of weight.
+ */
+enum mssbpf_result {
+	MSSBPF_AH,	    /* behind an Authentication Header, which covers the segment */
+	MSSBPF_NO_MSS,	    /* no MSS option */
+	MSSBPF_ALREADY_LOW, /* every MSS at or below the limit */
+	MSSBPF_CLAMPED,	    /* an MSS above the limit was lowered (dry run: would have been) */
+	MSSBPF_TCP_AO,	    /* carries TCP-AO, which covers the options (RFC 5925) */
+	MSSBPF_MALFORMED,   /* headers or option list break their rules */
+	MSSBPF_TRUNCATED,   /* the headers go on beyond the packet or the first fragment */
+	MSSBPF_UNWRITABLE,  /* the kernel had no memory to make the header writable */
+	MSSBPF_RESULTS,
+};
+
+/* Key of both maps. */
+struct mssbpf_key {
+	__u32 ifindex;
+	__u32 direction; /* enum mssbpf_direction */
+};
+
+enum mssbpf_flags {
+	MSSBPF_DRY_RUN = 1 << 0, /* count, change nothing */
+};
+
+enum mssbpf_hook {
+	MSSBPF_HOOK_TCX,
+	MSSBPF_HOOK_CLSACT,
+};
+
+/* Where the MTU came from. */
+enum mssbpf_source {
+	MSSBPF_SOURCE_GIVEN,
+	MSSBPF_SOURCE_DEVICE,
+};
+
+/*
+ * What the programs obey, read in one load of eight bytes: a change of limits is seen whole or not at
+ * all.
+ */
+union mssbpf_order {
+	struct {
+		__u16 mss4;  /* largest MSS let through over IPv4, bytes */
+		__u16 mss6;  /* ... over IPv6 */
+		__u32 flags; /* enum mssbpf_flags */
+	};
+	__u64 word;
+};
+
+/* Value of the map `limits`: the order, and the loader's record of where it came from. */
+struct mssbpf_limit {
+	union mssbpf_order order;
+	__u32 mtu;	   /* the MTU the limits were derived from, bytes */
+	__u8 source;	   /* enum mssbpf_source */
+	__u8 hook;	   /* enum mssbpf_hook */
+	__u8 clsact_owned; /* the device's clsact qdisc was created by us */
+	__u8 padding;
+};
+
+/* Value of the per-CPU map `counters`. */
+struct mssbpf_counters {
+	__u64 packets[MSSBPF_FAMILIES][MSSBPF_KINDS][MSSBPF_RESULTS];
+};
+
+/* The one value of the map `meta`: who made the pins. */
+struct mssbpf_meta {
+	__u64 build; /* hash of the BPF object the pinned programs came from */
+	__u32 abi;   /* MSSBPF_ABI of the loader that made the maps; first four bytes stay so */
+	__u32 padding;
+};
+
+#endif
