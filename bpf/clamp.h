@@ -52,7 +52,7 @@ static __always_inline enum mssbpf_result options_clamp(__u8 option[TCP_OPTIONS_
 							__u32 *change)
 {
 	/* In ones' complement, 0xffff is a zero too. */
-	struct options_walk walk = {.next = TCP_HEADER_MIN, .result = MSSBPF_NO_MSS, .change = 0xffff};
+	struct options_walk walk = { .next = TCP_HEADER_MIN, .result = MSSBPF_NO_MSS, .change = 0xffff };
 
 #pragma clang loop unroll(full)
 	for (__u32 i = 0; i < TCP_OPTIONS_MAX; i++) {

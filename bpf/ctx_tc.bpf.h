@@ -12,12 +12,6 @@
 #include "parse.h"
 #include <bpf/bpf_helpers.h>
 
-/* How a device's packets begin; chosen by its ARPHRD type. */
-enum link_layer {
-	LINK_ETHERNET,
-	LINK_NONE, /* with the IP header; its EtherType is in skb->protocol */
-};
-
 static __always_inline const void *tc_data(const struct __sk_buff *skb)
 {
 	return (const void *)(long)skb->data;
@@ -29,10 +23,10 @@ static __always_inline const void *tc_end(const struct __sk_buff *skb)
 }
 
 /* Parses what of the packet is in the skb's linear part. */
-static __always_inline enum parse_verdict tc_parse(const struct __sk_buff *skb, enum link_layer link,
+static __always_inline enum parse_verdict tc_parse(const struct __sk_buff *skb, enum mssbpf_link link,
 						   enum parse_depth depth, struct syn *syn)
 {
-	if (link == LINK_ETHERNET)
+	if (link == MSSBPF_LINK_ETHERNET)
 		return parse_ethernet(tc_data(skb), tc_end(skb), depth, syn);
 	return parse_ip(tc_data(skb), tc_end(skb), 0, skb->protocol, depth, syn);
 }

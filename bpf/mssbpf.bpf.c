@@ -16,7 +16,8 @@ enum {
  * Parses a packet whose headers may lie outside the skb's linear part: they are pulled in. A packet that
  * ends too early itself, or that the kernel has no memory to pull, remains PARSE_SHORT.
  */
-static __always_inline enum parse_verdict tc_parse_pulling(struct __sk_buff *skb, enum link_layer link, struct syn *syn)
+static __always_inline enum parse_verdict tc_parse_pulling(struct __sk_buff *skb, enum mssbpf_link link,
+							   struct syn *syn)
 {
 	enum parse_verdict verdict = PARSE_OTHER;
 
@@ -62,9 +63,9 @@ static __always_inline enum mssbpf_result tc_clamp_syn(struct __sk_buff *skb, co
  * The slow path: everything but packets that are seen at a glance to be no SYN. A function of its own
  * so that the fast path needs no callee-saved register.
  */
-static __noinline int tc_slow(struct __sk_buff *skb, enum link_layer link, enum mssbpf_direction direction)
+static __noinline int tc_slow(struct __sk_buff *skb, enum mssbpf_link link, enum mssbpf_direction direction)
 {
-	struct mssbpf_key key = {.ifindex = skb->ifindex, .direction = direction};
+	struct mssbpf_key key = { .ifindex = skb->ifindex, .direction = direction };
 	const struct mssbpf_limit *limit;
 	union mssbpf_order order;
 	enum mssbpf_result result;
@@ -88,7 +89,7 @@ static __noinline int tc_slow(struct __sk_buff *skb, enum link_layer link, enum 
 	return TC_ACT_UNSPEC;
 }
 
-static __always_inline int tc(struct __sk_buff *skb, enum link_layer link, enum mssbpf_direction direction)
+static __always_inline int tc(struct __sk_buff *skb, enum mssbpf_link link, enum mssbpf_direction direction)
 {
 	struct syn syn;
 
@@ -100,25 +101,25 @@ static __always_inline int tc(struct __sk_buff *skb, enum link_layer link, enum 
 SEC("tc")
 int mssbpf_tc_eth_egress(struct __sk_buff *skb)
 {
-	return tc(skb, LINK_ETHERNET, MSSBPF_EGRESS);
+	return tc(skb, MSSBPF_LINK_ETHERNET, MSSBPF_EGRESS);
 }
 
 SEC("tc")
 int mssbpf_tc_eth_ingress(struct __sk_buff *skb)
 {
-	return tc(skb, LINK_ETHERNET, MSSBPF_INGRESS);
+	return tc(skb, MSSBPF_LINK_ETHERNET, MSSBPF_INGRESS);
 }
 
 SEC("tc")
 int mssbpf_tc_l3_egress(struct __sk_buff *skb)
 {
-	return tc(skb, LINK_NONE, MSSBPF_EGRESS);
+	return tc(skb, MSSBPF_LINK_NONE, MSSBPF_EGRESS);
 }
 
 SEC("tc")
 int mssbpf_tc_l3_ingress(struct __sk_buff *skb)
 {
-	return tc(skb, LINK_NONE, MSSBPF_INGRESS);
+	return tc(skb, MSSBPF_LINK_NONE, MSSBPF_INGRESS);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -122,7 +122,7 @@ struct extensions_walk {
 static __always_inline enum parse_verdict parse_extensions(const void *data, const void *end, __u8 next,
 							   struct syn *syn)
 {
-	struct extensions_walk walk = {.next = next, .cover = NEXTHDR_NONE, .offset = syn->tcp_offset};
+	struct extensions_walk walk = { .next = next, .cover = NEXTHDR_NONE, .offset = syn->tcp_offset };
 
 	forget(walk);
 #pragma clang loop unroll(disable)
@@ -225,7 +225,7 @@ static __always_inline enum parse_verdict parse_ethernet(const void *data, const
 							 struct syn *syn)
 {
 	const struct ethhdr *ethernet = data;
-	struct ethernet_walk walk = {.offset = sizeof(*ethernet)};
+	struct ethernet_walk walk = { .offset = sizeof(*ethernet) };
 
 	*syn = (struct syn){};
 	if ((const void *)(ethernet + 1) > end)

@@ -21,6 +21,13 @@ enum mssbpf_direction {
 	MSSBPF_DIRECTIONS,
 };
 
+/* How a device's packets begin; chosen by its ARPHRD type. */
+enum mssbpf_link {
+	MSSBPF_LINK_ETHERNET,
+	MSSBPF_LINK_NONE, /* with the IP header; its EtherType is in skb->protocol */
+	MSSBPF_LINKS,
+};
+
 enum mssbpf_family {
 	MSSBPF_IPV4,
 	MSSBPF_IPV6,
@@ -61,11 +68,6 @@ enum mssbpf_flags {
 	MSSBPF_DRY_RUN = 1 << 0, /* count, change nothing */
 };
 
-enum mssbpf_hook {
-	MSSBPF_HOOK_TCX,
-	MSSBPF_HOOK_CLSACT,
-};
-
 /* Where the MTU came from. */
 enum mssbpf_source {
 	MSSBPF_SOURCE_GIVEN,
@@ -90,9 +92,8 @@ struct mssbpf_limit {
 	union mssbpf_order order;
 	__u32 mtu;	   /* the MTU the limits were derived from, bytes */
 	__u8 source;	   /* enum mssbpf_source */
-	__u8 hook;	   /* enum mssbpf_hook */
 	__u8 clsact_owned; /* the device's clsact qdisc was created by us */
-	__u8 padding;
+	__u16 padding;
 };
 
 /* Value of the per-CPU map `counters`. */
@@ -102,9 +103,9 @@ struct mssbpf_counters {
 
 /* The one value of the map `meta`: who made the pins. */
 struct mssbpf_meta {
-	__u64 build; /* hash of the BPF object the pinned programs came from */
-	__u32 abi;   /* MSSBPF_ABI of the loader that made the maps; first four bytes stay so */
+	__u32 abi; /* MSSBPF_ABI of the loader that made the maps; stays first in every layout */
 	__u32 padding;
+	__u64 build; /* hash of the BPF object that the attached programs came from */
 };
 
 #endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Puts a program on a device and takes it off again: by a pinned TCX link, or by a clsact filter. Not
+ * about limits: those are entries of maps.h.
+ *
+ * Only what is ours is changed or removed: a link by its pin, a filter by our handle and priority and
+ * the name of its program, a qdisc when we created it and nobody's filter is left in it.
+ */
+#ifndef MSSBPF_ATTACH_H
+#define MSSBPF_ATTACH_H
+
+#include "maps.h"
+
+enum hook {
+	HOOK_TCX,
+	HOOK_CLSACT,
+	HOOKS,
+};
+
+/* Tells whether the kernel has TCX (6.6). */
+bool tcx_supported(void);
+
+/* "tcx" or "clsact"; "egress" or "ingress". */
+const char *hook_name(enum hook hook);
+const char *direction_name(unsigned int direction);
+
+/*
+ * How packets of a device of this ARPHRD type begin. Returns an enum mssbpf_link, or -EOPNOTSUPP.
+ */
+int link_of_device(unsigned short arphrd);
+
+/*
+ * Looks for our program at either hook. Returns 0 with the hook and the program's id, -ENOENT when none
+ * of ours is there, or another -errno when that could not be found out.
+ */
+int attachment_query(const struct maps *maps, const struct mssbpf_key *key, enum hook *hook, __u32 *program_id);
+
+/*
+ * Attaches the program for `link` at the hook, or puts it there in place of the one that is: no packet
+ * passes without one. Its entry is in the map before. An attachment at the other hook goes after.
+ * Returns 0, -ENODEV when the device is gone, -EEXIST when a filter of somebody else has our handle and
+ * priority, or another -errno.
+ */
+int attachment_set(const struct maps *maps, const struct mssbpf_key *key, enum hook hook, enum mssbpf_link link);
+
+/* Removes the attachment at either hook, the qdisc when it is ours and unused, and the entry. */
+void attachment_remove(const struct maps *maps, const struct entry *entry);
+
+/* Removes all entries that nothing is attached for any more. Returns 0 or -errno. */
+int attachments_reap(const struct maps *maps);
+
+#endif

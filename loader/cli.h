@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What a command line means: verbs, their options as tables, and messages to the operator. Not a place
+ * for what a verb does: that is cmd_*.c.
+ */
+#ifndef MSSBPF_CLI_H
+#define MSSBPF_CLI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Exit status, as DESIGN and mssbpf(8) promise. */
+enum {
+	EXIT_DONE = 0,
+	EXIT_FAILED = 1,
+	EXIT_USAGE = 2,
+};
+
+/* What --hook may say. */
+enum hook_choice {
+	CHOOSE_TC, /* TCX where the kernel has it, else clsact */
+	CHOOSE_TCX,
+	CHOOSE_CLSACT,
+};
+
+/* What --direction may say. */
+enum direction_choice {
+	CHOOSE_EGRESS,
+	CHOOSE_INGRESS,
+	CHOOSE_BOTH,
+};
+
+/* All options of all verbs; a verb's table says which of them it takes. */
+struct options {
+	const char *netns; /* NULL: the caller's */
+	bool help;
+	bool verbose;
+	bool json;
+	bool all;
+	bool dry_run;
+	unsigned int mtu;	  /* bytes; 0: not given */
+	unsigned int mss4;	  /* bytes; 0: not given */
+	unsigned int mss6;	  /* bytes; 0: not given */
+	unsigned int max_entries; /* of the maps; 0: not given */
+	unsigned int direction;	  /* enum direction_choice */
+	unsigned int hook;	  /* enum hook_choice */
+	char **interfaces;	  /* the words behind the options, NULL at the end */
+	int interface_count;
+};
+
+enum option_type {
+	OPTION_FLAG,   /* bool */
+	OPTION_NUMBER, /* unsigned int, min..max */
+	OPTION_WORD,   /* unsigned int: the index in words */
+	OPTION_TEXT,   /* const char * */
+};
+
+struct option_spec {
+	const char *name;
+	char letter;	   /* short form, or 0 */
+	const char *value; /* what the help calls its value; NULL for a flag */
+	const char *help;  /* one line */
+	enum option_type type;
+	size_t offset;		  /* in struct options */
+	unsigned int min, max;	  /* OPTION_NUMBER */
+	const char *unit;	  /* OPTION_NUMBER: what is counted */
+	const char *const *words; /* OPTION_WORD, NULL at the end */
+};
+
+struct verb {
+	const char *name;
+	const char *arguments;			   /* what the help shows behind the options, "" for none */
+	const char *summary;			   /* one line */
+	const struct option_spec *options;	   /* name == NULL at the end */
+	const char *completion;			   /* what its arguments are: "interfaces", "attached" or NULL */
+	int (*run)(const struct options *options); /* returns the exit status */
+};
+
+extern const struct verb verb_attach, verb_detach, verb_show, verb_stats, verb_complete;
+extern const struct verb *const verbs[]; /* NULL at the end */
+
+/* Options that every verb takes; parse and help add them to the verb's own. */
+extern const struct option_spec common_options[];
+
+/*
+ * Reads a verb's words (argv[0] is the verb) into *options. Returns EXIT_DONE, or EXIT_USAGE after
+ * saying what is wrong.
+ */
+int options_parse(const struct verb *verb, int argc, char **argv, struct options *options);
+
+/* Prints the verb's help on stdout. */
+void verb_help(const struct verb *verb);
+
+/*
+ * Reads a whole decimal number, min..max. Returns 0, -EINVAL when the text is anything else than digits,
+ * or -ERANGE; *number is set only on 0.
+ */
+int number_parse(const char *text, unsigned int min, unsigned int max, unsigned int *number);
+
+/* Prints "mssbpf: ..." on stderr; returns EXIT_FAILED. */
+__attribute__((format(printf, 1, 2))) int error(const char *format, ...);
+
+/* Prints "mssbpf: ..." on stderr with a hint at the verb's help; returns EXIT_USAGE. */
+__attribute__((format(printf, 2, 3))) int usage_error(const struct verb *verb, const char *format, ...);
+
+/* Prints "mssbpf: warning: ..." on stderr. */
+__attribute__((format(printf, 1, 2))) void warning(const char *format, ...);
+
+#endif

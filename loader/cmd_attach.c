@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * mssbpf attach: clamp on these interfaces from now on, or change their limits. Not the hooks
+ * themselves: those are attach.c's.
+ */
+#include "attach.h"
+#include "cli.h"
+#include "netlink.h"
+#include "privileges.h"
+
+#include <errno.h>
+#include <linux/if_arp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Ranges and header sizes in bytes. */
+enum {
+	MTU_MIN = 576, /* what every IPv4 host takes, RFC 1122 3.3.2 */
+	MTU_MAX = 65535,
+	MTU_MIN_IPV6 = 1280,   /* RFC 8200 5 */
+	IPV4_TCP_HEADERS = 40, /* without options, RFC 9293 3.7.1 */
+	IPV6_TCP_HEADERS = 60,
+	MSS_MAX = MTU_MAX - IPV4_TCP_HEADERS,
+};
+
+static const char *const direction_words[] = { "egress", "ingress", "both", NULL };
+static const char *const hook_words[] = { "tc", "tcx", "clsact", NULL };
+
+static const struct option_spec attach_options[] = {
+	{ "mtu", 'm', "N", "MTU of the path, in bytes (default: the interface's)", OPTION_NUMBER,
+	  .offset = offsetof(struct options, mtu), .min = MTU_MIN, .max = MTU_MAX, .unit = "bytes" },
+	{ "mss4", 0, "N", "MSS limit over IPv4 (default: MTU - 40)", OPTION_NUMBER,
+	  .offset = offsetof(struct options, mss4), .min = 1, .max = MSS_MAX, .unit = "bytes" },
+	{ "mss6", 0, "N", "MSS limit over IPv6 (default: MTU - 60)", OPTION_NUMBER,
+	  .offset = offsetof(struct options, mss6), .min = 1, .max = MSS_MAX, .unit = "bytes" },
+	{ "direction", 'd', "egress|ingress|both", "which packets to clamp (default: egress)", OPTION_WORD,
+	  .offset = offsetof(struct options, direction), .words = direction_words },
+	{ "hook", 0, "tc|tcx|clsact", "where to attach (default: tc, which is tcx or else clsact)", OPTION_WORD,
+	  .offset = offsetof(struct options, hook), .words = hook_words },
+	{ "dry-run", 0, NULL, "count what would be clamped, change nothing", OPTION_FLAG,
+	  .offset = offsetof(struct options, dry_run) },
+	{ "max-entries", 0, "N", "size of new maps: interfaces times directions", OPTION_NUMBER,
+	  .offset = offsetof(struct options, max_entries), .min = 1, .max = MAX_ENTRIES_LIMIT, .unit = "entries" },
+	{ 0 },
+};
+
+static void warn_limits(const char *where, unsigned int mtu, const struct options *options)
+{
+	if (mtu < MTU_MIN_IPV6)
+		warning("%s: MTU %u: IPv6 needs 1280 at least (RFC 8200); its packets do not fit this path", where,
+			mtu);
+	if (options->mss4 > mtu - IPV4_TCP_HEADERS)
+		warning("%s: --mss4 %u: segments that large do not fit MTU %u, which leaves %u over IPv4", where,
+			options->mss4, mtu, mtu - IPV4_TCP_HEADERS);
+	if (options->mss6 > mtu - IPV6_TCP_HEADERS)
+		warning("%s: --mss6 %u: segments that large do not fit MTU %u, which leaves %u over IPv6", where,
+			options->mss6, mtu, mtu - IPV6_TCP_HEADERS);
+}
+
+/* Computes the limits for a device. Returns 0, or -ERANGE after saying what is wrong. */
+static int limit_compute(const struct device *device, const struct options *options, struct mssbpf_limit *limit)
+{
+	unsigned int mtu = options->mtu ?: device->mtu;
+
+	if (mtu < MTU_MIN || mtu > MTU_MAX) {
+		error("%s: its MTU %u is not from %u to %u: give the path's with --mtu", device->name, mtu, MTU_MIN,
+		      MTU_MAX);
+		return -ERANGE;
+	}
+	*limit = (struct mssbpf_limit){
+		.order =
+			{
+				.mss4 = options->mss4 ?: mtu - IPV4_TCP_HEADERS,
+				.mss6 = options->mss6 ?: mtu - IPV6_TCP_HEADERS,
+				.flags = options->dry_run ? MSSBPF_DRY_RUN : 0,
+			},
+		.mtu = mtu,
+		.source = options->mtu || (options->mss4 && options->mss6) ? MSSBPF_SOURCE_GIVEN : MSSBPF_SOURCE_DEVICE,
+	};
+	if (!options->mtu)
+		warn_limits(device->name, mtu, options);
+	return 0;
+}
+
+/* Finds the device and how its packets begin. Returns an enum mssbpf_link, or -errno after saying why. */
+static int device_find(const char *name, struct device *device)
+{
+	int link, err = device_get(name, device);
+
+	if (err) {
+		error("%s: %s", name, err == -ENODEV ? "no such interface" : strerror(-err));
+		return err;
+	}
+	if (device->arphrd == ARPHRD_LOOPBACK) {
+		error("%s: the loopback interface: nothing to clamp for, its packets go nowhere", name);
+		return -EOPNOTSUPP;
+	}
+	link = link_of_device(device->arphrd);
+	if (link < 0)
+		error("%s: link type %u (ARPHRD) carries no IP that this program can read", name, device->arphrd);
+	return link;
+}
+
+/* Says why an attachment failed. */
+static void attach_explain(const struct maps *maps, const char *name, enum hook hook, int err)
+{
+	if (err == -E2BIG)
+		error("%s: the maps are full with %u entries, one for each interface and direction; to raise that: "
+		      "'mssbpf detach --all', then attach with --max-entries N (at most %u)",
+		      name, maps->max_entries, MAX_ENTRIES_LIMIT);
+	else if (err == -ENODEV)
+		error("%s: gone while it was being attached", name);
+	else if (err == -EEXIST)
+		error("%s: another program's filter has our priority and handle in clsact: 'tc filter show dev %s' "
+		      "shows it",
+		      name, name);
+	else if (err == -EINVAL && hook == HOOK_CLSACT)
+		error("%s: no room for a clsact qdisc; an 'ingress' qdisc in its place has no egress side: 'tc qdisc "
+		      "show dev %s' shows it",
+		      name, name);
+	else
+		error("%s: cannot attach at %s: %s", name, hook_name(hook), strerror(-err));
+}
+
+static int attach_direction(const struct maps *maps, const struct device *device, enum mssbpf_link link,
+			    enum mssbpf_direction direction, const struct options *options)
+{
+	const struct mssbpf_key key = { device->ifindex, direction };
+	const struct mssbpf_key other = { device->ifindex, !direction };
+	struct entry entry = { .key = key };
+	struct mssbpf_limit old;
+	bool attached, known;
+	__u32 program_id;
+	enum hook wanted, hook;
+	int err = limit_compute(device, options, &entry.limit);
+
+	if (err)
+		return err;
+	err = attachment_query(maps, &key, &hook, &program_id);
+	attached = !err;
+	known = !maps_entry_get(maps, &key, &old);
+	if (options->hook == CHOOSE_TC)
+		wanted = attached ? hook : tcx_supported() ? HOOK_TCX : HOOK_CLSACT;
+	else
+		wanted = options->hook == CHOOSE_TCX ? HOOK_TCX : HOOK_CLSACT;
+
+	/* The first entry that needs the qdisc is written before the qdisc is made: it may be killed between. */
+	if (known)
+		entry.limit.clsact_owned = old.clsact_owned;
+	else if (!maps_entry_get(maps, &other, &old))
+		entry.limit.clsact_owned = old.clsact_owned;
+	if (wanted == HOOK_CLSACT && !clsact_exists(device->ifindex))
+		entry.limit.clsact_owned = true;
+
+	err = err && err != -ENOENT ? err : maps_entry_set(maps, &key, &entry.limit);
+	if (!err && !(attached && hook == wanted))
+		err = attachment_set(maps, &key, wanted, link);
+	if (err) {
+		if (!attached)
+			attachment_remove(maps, &entry);
+		attach_explain(maps, device->name, wanted, err);
+	}
+	return err;
+}
+
+static int attach_interface(const struct maps *maps, const char *name, const struct options *options)
+{
+	struct device device;
+	int link = device_find(name, &device);
+	int err = link < 0 ? link : 0;
+
+	if (!err && options->direction != CHOOSE_INGRESS)
+		err = attach_direction(maps, &device, link, MSSBPF_EGRESS, options);
+	if (!err && options->direction != CHOOSE_EGRESS)
+		err = attach_direction(maps, &device, link, MSSBPF_INGRESS, options);
+	return err;
+}
+
+/* Puts this build's programs where those of another are attached. */
+static int programs_upgrade(struct maps *maps)
+{
+	struct devices devices;
+	struct entry *entries = NULL;
+	size_t count = 0;
+	int err = devices_get(&devices);
+
+	err = err ?: maps_entries(maps, &entries, &count);
+	for (size_t i = 0; i < count && !err; i++) {
+		const struct device *device = devices_find(&devices, entries[i].key.ifindex);
+		__u32 program_id;
+		enum hook hook;
+
+		if (!device || attachment_query(maps, &entries[i].key, &hook, &program_id))
+			continue;
+		err = attachment_set(maps, &entries[i].key, hook, link_of_device(device->arphrd));
+	}
+	free(entries);
+	devices_free(&devices);
+	err = err ?: maps_programs_settle(maps);
+	if (err)
+		error("cannot replace the attached programs: %s; the old ones go on", strerror(-err));
+	return err;
+}
+
+static int attach_run(const struct options *options)
+{
+	int status = EXIT_DONE;
+	struct maps maps;
+
+	if (!options->interface_count)
+		return usage_error(&verb_attach, "attach: name one interface at least");
+	if (privileges_check())
+		return EXIT_FAILED;
+	if (options->hook == CHOOSE_TCX && !tcx_supported())
+		return error(
+			"--hook tcx: this kernel has no TCX (it came with Linux 6.6): --hook clsact does the same");
+	if (options->mtu)
+		warn_limits("attach", options->mtu, options);
+	if (maps_create(&maps, options->max_entries))
+		return EXIT_FAILED;
+	attachments_reap(&maps);
+	if (maps.outdated && programs_upgrade(&maps))
+		status = EXIT_FAILED;
+	for (int i = 0; i < options->interface_count; i++)
+		if (attach_interface(&maps, options->interfaces[i], options))
+			status = EXIT_FAILED;
+	maps_close(&maps);
+	return status;
+}
+
+const struct verb verb_attach = {
+	.name = "attach",
+	.arguments = "IFACE...",
+	.summary = "clamp SYNs on interfaces, or change their limits",
+	.options = attach_options,
+	.completion = "interfaces",
+	.run = attach_run,
+};

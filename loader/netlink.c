@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * rtnetlink questions, by libmnl. Not a cache: every call asks the kernel.
+ */
+#include "netlink.h"
+
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/pkt_sched.h>
+#include <linux/rtnetlink.h>
+#include <stdlib.h>
+#include <string.h>
+
+/*
+ * Sends one request and calls each() for every message of the answer. The buffer takes what the kernel
+ * puts into one datagram of a dump: 32 KiB at most (net/netlink/af_netlink.c, netlink_dump()).
+ */
+static int netlink_ask(struct nlmsghdr *request, mnl_cb_t each, void *context)
+{
+	static char answer[32768];
+	struct mnl_socket *socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	ssize_t length;
+	int err = 0;
+
+	if (!socket)
+		return -errno;
+	request->nlmsg_flags |= NLM_F_REQUEST;
+	request->nlmsg_seq = 1;
+	if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0 ||
+	    mnl_socket_sendto(socket, request, request->nlmsg_len) < 0) {
+		err = -errno;
+		goto out;
+	}
+	do {
+		length = mnl_socket_recvfrom(socket, answer, sizeof(answer));
+		if (length <= 0)
+			break;
+		length = mnl_cb_run(answer, length, 1, mnl_socket_get_portid(socket), each, context);
+	} while (length > 0);
+	if (length < 0)
+		err = -errno;
+out:
+	mnl_socket_close(socket);
+	return err;
+}
+
+static bool device_read(const struct nlmsghdr *message, struct device *device)
+{
+	const struct ifinfomsg *info = mnl_nlmsg_get_payload(message);
+	const struct nlattr *attribute;
+
+	*device = (struct device){ .ifindex = info->ifi_index, .arphrd = info->ifi_type };
+	mnl_attr_for_each(attribute, message, sizeof(*info))
+	{
+		if (mnl_attr_get_type(attribute) == IFLA_MTU)
+			device->mtu = mnl_attr_get_u32(attribute);
+		if (mnl_attr_get_type(attribute) == IFLA_IFNAME)
+			strncpy(device->name, mnl_attr_get_str(attribute), sizeof(device->name) - 1);
+	}
+	return *device->name;
+}
+
+static int device_store(const struct nlmsghdr *message, void *context)
+{
+	device_read(message, context);
+	return MNL_CB_STOP;
+}
+
+int device_get(const char *name, struct device *device)
+{
+	char buffer[MNL_NLMSG_HDRLEN + 512];
+	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
+	int err;
+
+	if (!*name || strlen(name) >= ALTIFNAMSIZ)
+		return -ENODEV;
+	request->nlmsg_type = RTM_GETLINK;
+	mnl_nlmsg_put_extra_header(request, sizeof(struct ifinfomsg));
+	mnl_attr_put_strz(request, strlen(name) < IFNAMSIZ ? IFLA_IFNAME : IFLA_ALT_IFNAME, name);
+	*device = (struct device){};
+	err = netlink_ask(request, device_store, device);
+	return err ?: device->ifindex ? 0 : -ENODEV;
+}
+
+static int devices_append(const struct nlmsghdr *message, void *context)
+{
+	struct devices *devices = context;
+	struct device *grown = reallocarray(devices->list, devices->count + 1, sizeof(*grown));
+
+	if (!grown) {
+		errno = ENOMEM;
+		return MNL_CB_ERROR;
+	}
+	devices->list = grown;
+	if (device_read(message, &devices->list[devices->count]))
+		devices->count++;
+	return MNL_CB_OK;
+}
+
+static int device_compare(const void *one, const void *other)
+{
+	const struct device *a = one, *b = other;
+
+	return (a->ifindex > b->ifindex) - (a->ifindex < b->ifindex);
+}
+
+int devices_get(struct devices *devices)
+{
+	char buffer[MNL_NLMSG_HDRLEN + 64];
+	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
+	int err;
+
+	request->nlmsg_type = RTM_GETLINK;
+	request->nlmsg_flags = NLM_F_DUMP;
+	mnl_nlmsg_put_extra_header(request, sizeof(struct ifinfomsg));
+	*devices = (struct devices){};
+	err = netlink_ask(request, devices_append, devices);
+	if (err)
+		devices_free(devices);
+	else if (devices->count)
+		qsort(devices->list, devices->count, sizeof(*devices->list), device_compare);
+	return err;
+}
+
+void devices_free(struct devices *devices)
+{
+	free(devices->list);
+	*devices = (struct devices){};
+}
+
+const struct device *devices_find(const struct devices *devices, unsigned int ifindex)
+{
+	struct device key = { .ifindex = ifindex };
+
+	if (!devices->count)
+		return NULL;
+	return bsearch(&key, devices->list, devices->count, sizeof(key), device_compare);
+}
+
+static int message_seen(const struct nlmsghdr *message, void *context)
+{
+	(void)message;
+	*(bool *)context = true;
+	return MNL_CB_STOP;
+}
+
+/* Writes a request about the device's TC objects below `parent` into the buffer. */
+static struct nlmsghdr *tc_request(char *buffer, unsigned int type, unsigned int ifindex, unsigned int parent)
+{
+	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
+	struct tcmsg *tc = mnl_nlmsg_put_extra_header(request, sizeof(*tc));
+
+	request->nlmsg_type = type;
+	tc->tcm_ifindex = ifindex;
+	tc->tcm_parent = parent;
+	return request;
+}
+
+int clsact_exists(unsigned int ifindex)
+{
+	char buffer[MNL_NLMSG_HDRLEN + 64];
+	struct nlmsghdr *request = tc_request(buffer, RTM_GETQDISC, ifindex, TC_H_CLSACT);
+	struct tcmsg *tc = mnl_nlmsg_get_payload(request);
+	bool seen = false;
+
+	tc->tcm_handle = TC_H_MAKE(TC_H_CLSACT, 0);
+	netlink_ask(request, message_seen, &seen);
+	return seen;
+}
+
+static int filter_seen(const struct nlmsghdr *message, void *context)
+{
+	if (message->nlmsg_type == RTM_NEWTFILTER)
+		*(bool *)context = true;
+	return MNL_CB_OK;
+}
+
+int clsact_in_use(unsigned int ifindex)
+{
+	static const unsigned int sides[] = { TC_H_MIN_INGRESS, TC_H_MIN_EGRESS };
+	bool seen = false;
+	int err = 0;
+
+	for (size_t i = 0; i < sizeof(sides) / sizeof(*sides) && !err && !seen; i++) {
+		char buffer[MNL_NLMSG_HDRLEN + 64];
+		struct nlmsghdr *request =
+			tc_request(buffer, RTM_GETTFILTER, ifindex, TC_H_MAKE(TC_H_CLSACT, sides[i]));
+
+		request->nlmsg_flags = NLM_F_DUMP;
+		err = netlink_ask(request, filter_seen, &seen);
+	}
+	return err ?: seen;
+}

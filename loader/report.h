@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What is attached, as show and stats list it. Not a format: each verb prints its own.
+ */
+#ifndef MSSBPF_REPORT_H
+#define MSSBPF_REPORT_H
+
+#include "attach.h"
+#include "cli.h"
+
+#include <json-c/json.h>
+#include <linux/if.h>
+
+struct report_row {
+	char interface[IFNAMSIZ];
+	struct entry entry;
+	enum hook hook;
+	__u32 program_id;
+	struct mssbpf_counters counters;
+};
+
+struct report {
+	struct report_row *rows; /* by ascending ifindex and direction */
+	size_t count;
+};
+
+/*
+ * Collects the rows of the named interfaces, or of all when none is named. Returns an exit status; after
+ * EXIT_FAILED, rows of the interfaces that could be reported are there all the same. The caller frees
+ * report->rows.
+ */
+int report_collect(const struct options *options, struct report *report);
+
+/* Prints the value and a newline on stdout, and releases it. */
+void report_print_json(struct json_object *value);
+
+#endif

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Aligned columns on stdout: words left, numbers right. Not a layout engine.
+ */
+#ifndef MSSBPF_TABLE_H
+#define MSSBPF_TABLE_H
+
+#include <stddef.h>
+
+enum {
+	TABLE_COLUMNS_MAX = 16,
+	TABLE_CELL_SIZE = 32,
+};
+
+struct table {
+	size_t columns;
+	size_t words; /* how many of the columns, from the left, are words */
+	size_t count; /* of cells */
+	char (*cells)[TABLE_CELL_SIZE];
+};
+
+/* Adds one cell, printf-like; a new row begins after `columns` cells. Exits when memory is short. */
+__attribute__((format(printf, 2, 3))) void table_add(struct table *table, const char *format, ...);
+
+/* Prints the table and releases it. */
+void table_print(struct table *table);
+
+#endif

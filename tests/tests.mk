@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#
+# The test levels, each a target: unit and prog (cmocka), e2e (pytest). Included by ../Makefile.
+
+test_libs := $(shell $(PKG_CONFIG) --libs cmocka libbpf 2>/dev/null)
+unit_tests := $(patsubst tests/unit/%.c,$(B)/unit_%,$(wildcard tests/unit/*.c))
+prog_tests := $(patsubst tests/prog/%.c,$(B)/prog_%,$(wildcard tests/prog/*.c))
+test_library := $(patsubst %.c,$(B)/%.o,$(wildcard tests/lib/*.c))
+
+# Rows leave out what they do not need.
+test_warnings := -Wno-missing-field-initializers
+# clamp.h has pragmas of clang's; parse.h reads packets where they lie, aligned or not.
+sanitize := -Wno-unknown-pragmas -fsanitize=address,undefined -fno-sanitize=alignment -fno-sanitize-recover=all
+
+.PHONY: check-unit check-prog check-e2e bench-prog
+.SECONDARY:
+
+$(B)/tests/%.o: warnings += $(test_warnings)
+
+$(B)/sanitized/%.o: %.c
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(cflags) $(test_warnings) $(sanitize) -MMD -MP -c $< -o $@
+
+$(B)/unit_%: $(B)/sanitized/tests/unit/%.o $(B)/sanitized/tests/lib/packet.o
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(sanitize) $(LDFLAGS) -o $@ $^ $(test_libs)
+
+$(B)/prog_%: $(B)/tests/prog/%.o $(test_library)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(test_libs)
+
+$(B)/bench_%: $(B)/tests/bench/%.o $(test_library)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(test_libs)
+
+check-unit: $(unit_tests)
+	$(Q)for test in $^; do $$test || exit 1; done
+
+check-prog: $(prog_tests) $(B)/bench_prog
+	$(Q)for test in $^; do $$test || exit 1; done
+
+bench-prog: $(B)/bench_prog
+	$(Q)$<
