@@ -49,7 +49,7 @@ static __always_inline enum mssbpf_result tc_clamp_syn(struct __sk_buff *skb, co
 
 	if (syn->covered)
 		return MSSBPF_AH;
-	if (length == 0)
+	if (length < sizeof(__u32)) /* options come in words */
 		return MSSBPF_NO_MSS;
 	if (length > TCP_OPTIONS_MAX || tc_options_load(skb, syn, options, length))
 		return MSSBPF_TRUNCATED;

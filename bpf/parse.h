@@ -16,7 +16,7 @@ enum parse_verdict {
 	PARSE_SHORT,	 /* the bytes end before the headers do; at a glance: or more than a glance is needed */
 };
 
-/* How far to look: the fast path leaves chains of extension headers to the slow one. */
+/* How far to look: the fast path leaves IPv4 options and extension headers to the slow one. */
 enum parse_depth {
 	PARSE_GLANCE,
 	PARSE_WHOLE,
@@ -85,7 +85,11 @@ static __always_inline bool is_extension(__u8 next)
 	       next == NEXTHDR_DEST;
 }
 
-/* Reads the TCP header at syn->tcp_offset. On PARSE_SYN, data + tcp_offset + tcp_length <= end. */
+/*
+ * Reads the TCP header at syn->tcp_offset. On PARSE_SYN, data + tcp_offset + tcp_length <= end. Where the IP
+ * packet ends is asked only of what has the SYN bit: flags that lie in the padding behind a packet or
+ * fragment of fewer than 14 TCP bytes are taken as they are, for the count; such a packet is truncated.
+ */
 static __always_inline enum parse_verdict parse_tcp(const void *data, const void *end, struct syn *syn)
 {
 	const __u8 *tcp = data + syn->tcp_offset;
@@ -149,7 +153,7 @@ static __always_inline enum parse_verdict parse_extensions(const void *data, con
 		forget(walk);
 	}
 	if (walk.next != NEXTHDR_TCP)
-		return PARSE_MALFORMED;
+		return is_extension(walk.next) ? PARSE_MALFORMED : PARSE_OTHER;
 	syn->covered = walk.cover == NEXTHDR_AUTH;
 	syn->tcp_offset = walk.offset & HEADERS_LENGTH_MASK;
 	return PARSE_SYN;
@@ -171,6 +175,8 @@ static __always_inline enum parse_verdict parse_ip(const void *data, const void 
 
 		syn->version = 4;
 		if (unlikely((const void *)(ip4 + 1) > end))
+			return PARSE_SHORT;
+		if (depth == PARSE_GLANCE && unlikely(*version_ihl != 0x45))
 			return PARSE_SHORT;
 		if (unlikely(*version_ihl < 0x45 || *version_ihl > 0x4f))
 			return PARSE_MALFORMED;
@@ -237,8 +243,10 @@ static __always_inline enum parse_verdict parse_ethernet(const void *data, const
 		if (depth == PARSE_WHOLE)
 			forget(walk);
 		walk.offset &= HEADERS_LENGTH_MASK;
-		if (likely(walk.protocol != bpf_htons(ETH_P_8021Q) && walk.protocol != bpf_htons(ETH_P_8021AD)))
+		if (likely(walk.protocol == bpf_htons(ETH_P_IP) || walk.protocol == bpf_htons(ETH_P_IPV6)))
 			break;
+		if (walk.protocol != bpf_htons(ETH_P_8021Q) && walk.protocol != bpf_htons(ETH_P_8021AD))
+			return PARSE_OTHER;
 		tag = data + walk.offset;
 		if ((const void *)(tag + 1) > end)
 			return PARSE_SHORT;
