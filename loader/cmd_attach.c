@@ -96,6 +96,12 @@ static int device_find(const char *name, struct device *device)
 		error("%s: the loopback interface: nothing to clamp for, its packets go nowhere", name);
 		return -EOPNOTSUPP;
 	}
+	if (device->outer_header) {
+		error("%s: GRE without a fixed remote: its packets begin with the outer header, which this program "
+		      "does not read; attach to the interface where they come from, --direction ingress",
+		      name);
+		return -EOPNOTSUPP;
+	}
 	link = link_of_device(device->arphrd);
 	if (link < 0)
 		error("%s: link type %u (ARPHRD) carries no IP that this program can read", name, device->arphrd);
@@ -210,7 +216,7 @@ static int attach_run(const struct options *options)
 
 	if (!options->interface_count)
 		return usage_error(&verb_attach, "attach: name one interface at least");
-	if (privileges_check())
+	if (privileges_check(true))
 		return EXIT_FAILED;
 	if (options->hook == CHOOSE_TCX && !tcx_supported())
 		return error(

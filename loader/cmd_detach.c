@@ -58,7 +58,7 @@ static int detach_run(const struct options *options)
 
 	if (options->all == !!options->interface_count)
 		return usage_error(&verb_detach, "detach: name interfaces, or say --all");
-	if (privileges_check() || maps_open(&maps))
+	if (privileges_check(false) || maps_open(&maps))
 		return EXIT_FAILED;
 	attachments_reap(&maps);
 	if (options->all)

@@ -99,12 +99,41 @@ static bool bpffs_mounted(void)
 	return !statfs(BPFFS, &status) && status.f_type == BPF_FS_MAGIC;
 }
 
-/* Tells whether a mount made now would be seen by the rest of the system. */
-static bool mounts_are_shared(void)
+/* The parent of a process, 0 when there is none or /proc does not tell. */
+static int parent_of(int pid)
 {
-	struct stat own, init;
+	char path[32];
+	int parent = 0;
+	FILE *file;
 
-	return stat("/proc/self/ns/mnt", &own) || stat("/proc/1/ns/mnt", &init) || own.st_ino == init.st_ino;
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	file = fopen(path, "re");
+	if (!file)
+		return 0;
+	if (fscanf(file, "%*d (%*[^)]) %*c %d", &parent) != 1)
+		parent = 0;
+	fclose(file);
+	return parent;
+}
+
+/*
+ * Tells whether this mount namespace is one of its own, as below `ip netns exec`: a mount made in it
+ * goes with the last of its processes. It is when one of our ancestors lives in another.
+ */
+static bool mounts_are_private(void)
+{
+	struct stat own, other;
+
+	if (stat("/proc/self/ns/mnt", &own))
+		return false;
+	for (int pid = getppid(); pid > 0; pid = parent_of(pid)) {
+		char path[32];
+
+		snprintf(path, sizeof(path), "/proc/%d/ns/mnt", pid);
+		if (!stat(path, &other) && other.st_ino != own.st_ino)
+			return true;
+	}
+	return false;
 }
 
 /* Makes sure that bpffs is there, or for reading only that none is missing. Returns 0 or -errno. */
@@ -114,7 +143,7 @@ static int bpffs_ensure(bool create)
 
 	if (bpffs_mounted())
 		return 0;
-	if (!mounts_are_shared()) {
+	if (mounts_are_private()) {
 		error(BPFFS ": no bpffs in this mount namespace, and pins made in one would vanish with it: run from "
 			    "outside, 'mssbpf VERB --netns NAME' instead of 'ip netns exec NAME mssbpf VERB'");
 		return -ENOENT;
@@ -270,7 +299,7 @@ int maps_open(struct maps *maps)
 
 	*maps = nothing;
 	if (bpffs_ensure(false))
-		return mounts_are_shared() ? 0 : -ENOENT;
+		return mounts_are_private() ? -ENOENT : 0;
 	err = maps_lock(maps, false);
 	if (err || maps->lock < 0)
 		return err;
@@ -297,7 +326,8 @@ static void load_explain(int err)
 
 	uname(&system);
 	if (err == -EPERM)
-		error("loading the BPF programs: %s; this takes CAP_BPF and CAP_NET_ADMIN", strerror(-err));
+		error("loading the BPF programs: %s; this takes CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON",
+		      strerror(-err));
 	else if (err == -ENOSYS)
 		error("loading the BPF programs: this kernel (%s) has no bpf(), CONFIG_BPF_SYSCALL", system.release);
 	else if (libbpf_probe_bpf_prog_type(BPF_PROG_TYPE_SCHED_CLS, NULL) == 0)

@@ -6,6 +6,8 @@
 
 #include <errno.h>
 #include <libmnl/libmnl.h>
+#include <linux/if_tunnel.h>
+#include <linux/in6.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 #include <stdlib.h>
@@ -24,7 +26,8 @@ static int netlink_ask(struct nlmsghdr *request, mnl_cb_t each, void *context)
 
 	if (!socket)
 		return -errno;
-	request->nlmsg_flags |= NLM_F_REQUEST;
+	/* Some questions have no answer (the qdisc of a device without one): the ACK ends those. */
+	request->nlmsg_flags |= NLM_F_REQUEST | (request->nlmsg_flags & NLM_F_DUMP ? 0 : NLM_F_ACK);
 	request->nlmsg_seq = 1;
 	if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0 ||
 	    mnl_socket_sendto(socket, request, request->nlmsg_len) < 0) {
@@ -44,6 +47,42 @@ out:
 	return err;
 }
 
+/*
+ * A GRE device without a fixed unicast remote has header_ops: its packets pass TC with the outer IP and
+ * GRE header in front (net/ipv4/ip_gre.c, ipgre_tunnel_init(); net/ipv6/ip6_gre.c). With "external"
+ * it has none.
+ */
+static bool gre_has_outer_header(const struct nlattr *linkinfo)
+{
+	static const struct in6_addr any;
+	bool gre = false, fixed = false;
+	const struct nlattr *attribute, *field;
+
+	mnl_attr_for_each_nested(attribute, linkinfo)
+	{
+		const char *kind = mnl_attr_get_payload(attribute);
+
+		if (mnl_attr_get_type(attribute) == IFLA_INFO_KIND)
+			gre = !strcmp(kind, "gre") || !strcmp(kind, "ip6gre");
+		if (mnl_attr_get_type(attribute) != IFLA_INFO_DATA)
+			continue;
+		mnl_attr_for_each_nested(field, attribute)
+		{
+			const unsigned char *remote = mnl_attr_get_payload(field);
+
+			if (mnl_attr_get_type(field) == IFLA_GRE_COLLECT_METADATA)
+				fixed = true;
+			if (mnl_attr_get_type(field) != IFLA_GRE_REMOTE)
+				continue;
+			if (mnl_attr_get_payload_len(field) == sizeof(any.s6_addr32[0]))
+				fixed |= remote[0] != 0 && remote[0] < 224; /* neither any nor multicast */
+			else
+				fixed |= memcmp(remote, &any, sizeof(any)) != 0;
+		}
+	}
+	return gre && !fixed;
+}
+
 static bool device_read(const struct nlmsghdr *message, struct device *device)
 {
 	const struct ifinfomsg *info = mnl_nlmsg_get_payload(message);
@@ -56,6 +95,8 @@ static bool device_read(const struct nlmsghdr *message, struct device *device)
 			device->mtu = mnl_attr_get_u32(attribute);
 		if (mnl_attr_get_type(attribute) == IFLA_IFNAME)
 			strncpy(device->name, mnl_attr_get_str(attribute), sizeof(device->name) - 1);
+		if (mnl_attr_get_type(attribute) == IFLA_LINKINFO)
+			device->outer_header = gre_has_outer_header(attribute);
 	}
 	return *device->name;
 }
@@ -137,10 +178,10 @@ const struct device *devices_find(const struct devices *devices, unsigned int if
 	return bsearch(&key, devices->list, devices->count, sizeof(key), device_compare);
 }
 
-static int message_seen(const struct nlmsghdr *message, void *context)
+static int message_ignore(const struct nlmsghdr *message, void *context)
 {
 	(void)message;
-	*(bool *)context = true;
+	(void)context;
 	return MNL_CB_STOP;
 }
 
@@ -161,11 +202,10 @@ int clsact_exists(unsigned int ifindex)
 	char buffer[MNL_NLMSG_HDRLEN + 64];
 	struct nlmsghdr *request = tc_request(buffer, RTM_GETQDISC, ifindex, TC_H_CLSACT);
 	struct tcmsg *tc = mnl_nlmsg_get_payload(request);
-	bool seen = false;
 
+	/* The kernel compares the handle; whether it also describes the qdisc varies between versions. */
 	tc->tcm_handle = TC_H_MAKE(TC_H_CLSACT, 0);
-	netlink_ask(request, message_seen, &seen);
-	return seen;
+	return netlink_ask(request, message_ignore, NULL) == 0;
 }
 
 static int filter_seen(const struct nlmsghdr *message, void *context)

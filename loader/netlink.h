@@ -14,6 +14,7 @@ struct device {
 	unsigned int ifindex;
 	unsigned int mtu;      /* bytes */
 	unsigned short arphrd; /* ARPHRD_*, linux/if_arp.h */
+	bool outer_header;     /* GRE without a fixed remote: packets begin with the outer header */
 	char name[IFNAMSIZ];
 };
 

@@ -6,10 +6,13 @@
 #ifndef MSSBPF_PRIVILEGES_H
 #define MSSBPF_PRIVILEGES_H
 
+#include <stdbool.h>
+
 /*
- * Returns 0 when the process may load and attach programs: CAP_BPF (or CAP_SYS_ADMIN) and CAP_NET_ADMIN;
- * else -EPERM after naming what is missing.
+ * Returns 0 when the process may attach and detach, CAP_BPF and CAP_NET_ADMIN, and for `load` also load
+ * programs with pointer arithmetic, CAP_PERFMON (CAP_SYS_ADMIN stands for the first and the last); else
+ * -EPERM after naming what is missing.
  */
-int privileges_check(void);
+int privileges_check(bool load);
 
 #endif
