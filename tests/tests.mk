@@ -42,3 +42,13 @@ check-prog: $(prog_tests) $(B)/bench_prog
 
 bench-prog: $(B)/bench_prog
 	$(Q)$<
+
+# Debian's python: another one may come first on PATH, without Debian's modules.
+python := /usr/bin/python3 -B
+
+check-e2e: mssbpf
+	$(Q)if $(python) -c 'import pytest, scapy' 2>/dev/null; then \
+		MSSBPF=$(CURDIR)/$< $(python) -m pytest -q -rfEs -p no:cacheprovider tests/e2e; \
+	else \
+		echo "e2e: SKIPPED: python3-pytest or python3-scapy is not installed (make deps)"; \
+	fi
