@@ -66,11 +66,20 @@ include tests/tests.mk
 deps:
 	$(Q)tests/deps build test
 
-lint: $(B)/mssbpf.skel.h
+check:
+	$(Q)test "$$(id -u)" = 0 || { echo "make check: needs root: it loads BPF programs and makes namespaces" >&2; exit 1; }
+	$(Q)tests/deps build test
+	$(Q)$(MAKE) --no-print-directory all check-unit check-prog check-e2e
+
+lint:
+	$(Q)tests/deps build lint
+	$(Q)$(MAKE) --no-print-directory $(B)/mssbpf.skel.h
 	$(Q)cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability \
-		--inline-suppr --suppress=missingIncludeSystem -Iinclude -Ibpf -Iloader -I$(B) \
-		--suppress='*:$(B)/*' bpf loader tests
-	$(Q)shellcheck -x $$(git ls-files | xargs grep -lE '^#!/(usr/)?bin/(ba)?sh' ) loader/mssbpf.bash
+		--inline-suppr --suppress=missingIncludeSystem --suppress=arithOperationsOnVoidPointer \
+		--suppress='*:$(B)/*' '-DSEC(name)=' '-DLIBBPF_OPTS(type,name,...)=struct type name' \
+		-Iinclude -Ibpf -Iloader -I$(B) bpf loader tests
+	$(Q)shellcheck -x $$(git grep -lE '^#!/bin/(ba)?sh') loader/mssbpf.bash
+	$(Q)mandoc -T lint -W warning loader/mssbpf.8
 
 install: all
 	install -Dm755 mssbpf $(DESTDIR)$(SBINDIR)/mssbpf
@@ -85,6 +94,9 @@ vmlinux:
 	mv vmlinux/vmlinux.h.new vmlinux/vmlinux.h
 
 demo:
+	$(Q)test "$$(id -u)" = 0 || { echo "make demo: needs root: it makes network namespaces" >&2; exit 1; }
+	$(Q)tests/deps build demo
+	$(Q)$(MAKE) --no-print-directory all
 	$(Q)demo/demo.sh
 
 clean:
