@@ -23,7 +23,7 @@ enum hook_choice {
 	CHOOSE_CLSACT,
 };
 
-/* What --direction may say. */
+/* What --direction may say; the first two are enum mssbpf_direction's. */
 enum direction_choice {
 	CHOOSE_EGRESS,
 	CHOOSE_INGRESS,

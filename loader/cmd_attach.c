@@ -129,39 +129,52 @@ static void attach_explain(const struct maps *maps, const char *name, enum hook 
 		error("%s: cannot attach at %s: %s", name, hook_name(hook), strerror(-err));
 }
 
+/* The hook to attach at: the one that is asked for; else where it is; else the best the kernel has. */
+static enum hook hook_choose(const struct options *options, bool attached, enum hook current)
+{
+	if (options->hook == CHOOSE_TCX)
+		return HOOK_TCX;
+	if (options->hook == CHOOSE_CLSACT)
+		return HOOK_CLSACT;
+	return attached ? current : tcx_supported() ? HOOK_TCX : HOOK_CLSACT;
+}
+
+/*
+ * Tells whether the device's clsact qdisc is ours to remove: an entry says so, or it is about to be
+ * made. The entry that will say so is written before the qdisc is made: we may be killed between.
+ */
+static bool clsact_ours(const struct maps *maps, const struct mssbpf_key *key, enum hook hook)
+{
+	const struct mssbpf_key other = { key->ifindex, !key->direction };
+	struct mssbpf_limit limit;
+
+	if (!maps_entry_get(maps, key, &limit) && limit.clsact_owned)
+		return true;
+	if (!maps_entry_get(maps, &other, &limit) && limit.clsact_owned)
+		return true;
+	return hook == HOOK_CLSACT && !clsact_exists(key->ifindex);
+}
+
 static int attach_direction(const struct maps *maps, const struct device *device, enum mssbpf_link link,
 			    enum mssbpf_direction direction, const struct options *options)
 {
-	const struct mssbpf_key key = { device->ifindex, direction };
-	const struct mssbpf_key other = { device->ifindex, !direction };
-	struct entry entry = { .key = key };
-	struct mssbpf_limit old;
-	bool attached, known;
+	struct entry entry = { .key = { device->ifindex, direction } };
+	enum hook wanted, current;
 	__u32 program_id;
-	enum hook wanted, hook;
+	bool attached;
 	int err = limit_compute(device, options, &entry.limit);
 
 	if (err)
 		return err;
-	err = attachment_query(maps, &key, &hook, &program_id);
+	err = attachment_query(maps, &entry.key, &current, &program_id);
 	attached = !err;
-	known = !maps_entry_get(maps, &key, &old);
-	if (options->hook == CHOOSE_TC)
-		wanted = attached ? hook : tcx_supported() ? HOOK_TCX : HOOK_CLSACT;
-	else
-		wanted = options->hook == CHOOSE_TCX ? HOOK_TCX : HOOK_CLSACT;
+	wanted = hook_choose(options, attached, current);
+	entry.limit.clsact_owned = clsact_ours(maps, &entry.key, wanted);
 
-	/* The first entry that needs the qdisc is written before the qdisc is made: it may be killed between. */
-	if (known)
-		entry.limit.clsact_owned = old.clsact_owned;
-	else if (!maps_entry_get(maps, &other, &old))
-		entry.limit.clsact_owned = old.clsact_owned;
-	if (wanted == HOOK_CLSACT && !clsact_exists(device->ifindex))
-		entry.limit.clsact_owned = true;
-
-	err = err && err != -ENOENT ? err : maps_entry_set(maps, &key, &entry.limit);
-	if (!err && !(attached && hook == wanted))
-		err = attachment_set(maps, &key, wanted, link);
+	if (attached || err == -ENOENT)
+		err = maps_entry_set(maps, &entry.key, &entry.limit);
+	if (!err && !(attached && current == wanted))
+		err = attachment_set(maps, &entry.key, wanted, link);
 	if (err) {
 		if (!attached)
 			attachment_remove(maps, &entry);
@@ -170,16 +183,29 @@ static int attach_direction(const struct maps *maps, const struct device *device
 	return err;
 }
 
+/* Attaches in the directions that are asked for: in all, or when one fails in none that is new. */
 static int attach_interface(const struct maps *maps, const char *name, const struct options *options)
 {
+	struct entry fresh[MSSBPF_DIRECTIONS];
+	size_t fresh_count = 0;
 	struct device device;
 	int link = device_find(name, &device);
 	int err = link < 0 ? link : 0;
 
-	if (!err && options->direction != CHOOSE_INGRESS)
-		err = attach_direction(maps, &device, link, MSSBPF_EGRESS, options);
-	if (!err && options->direction != CHOOSE_EGRESS)
-		err = attach_direction(maps, &device, link, MSSBPF_INGRESS, options);
+	for (enum mssbpf_direction direction = 0; direction < MSSBPF_DIRECTIONS && !err; direction++) {
+		struct entry *entry = &fresh[fresh_count];
+		bool known;
+
+		if (options->direction != CHOOSE_BOTH && options->direction != (unsigned int)direction)
+			continue;
+		entry->key = (struct mssbpf_key){ device.ifindex, direction };
+		known = !maps_entry_get(maps, &entry->key, &entry->limit);
+		err = attach_direction(maps, &device, link, direction, options);
+		if (!err && !known && !maps_entry_get(maps, &entry->key, &entry->limit))
+			fresh_count++;
+	}
+	while (err && fresh_count)
+		attachment_remove(maps, &fresh[--fresh_count]);
 	return err;
 }
 

@@ -11,34 +11,50 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool named(const struct options *options, const char *interface)
+/* Finds the interfaces that are named; where one is not, its index is 0. Returns an exit status. */
+static int interfaces_resolve(const struct options *options, unsigned int *indexes)
+{
+	int status = EXIT_DONE;
+
+	for (int i = 0; i < options->interface_count; i++) {
+		struct device device;
+		int err = device_get(options->interfaces[i], &device);
+
+		indexes[i] = err ? 0 : device.ifindex;
+		if (err)
+			status = error("%s: %s", options->interfaces[i],
+				       err == -ENODEV ? "no such interface" : strerror(-err));
+	}
+	return status;
+}
+
+/* Tells whether the index is among the named ones; none named means all. */
+static bool wanted(const struct options *options, const unsigned int *indexes, unsigned int ifindex)
 {
 	for (int i = 0; i < options->interface_count; i++)
-		if (!strcmp(options->interfaces[i], interface))
+		if (indexes[i] == ifindex)
 			return true;
 	return options->interface_count == 0;
 }
 
 /* Says which of the named interfaces are not in the report. Returns an exit status. */
-static int report_check(const struct options *options, const struct report *report)
+static int report_check(const struct options *options, const unsigned int *indexes, const struct report *report)
 {
 	int status = EXIT_DONE;
 
 	for (int i = 0; i < options->interface_count; i++) {
-		const char *name = options->interfaces[i];
-		struct device device;
-		bool found = false;
+		bool found = indexes[i] == 0; /* said before */
 
 		for (size_t row = 0; row < report->count && !found; row++)
-			found = !strcmp(report->rows[row].interface, name);
+			found = report->rows[row].entry.key.ifindex == indexes[i];
 		if (!found)
-			status =
-				error("%s: %s", name, device_get(name, &device) ? "no such interface" : "not attached");
+			status = error("%s: not attached", options->interfaces[i]);
 	}
 	return status;
 }
 
-static int report_fill(const struct options *options, const struct maps *maps, struct report *report)
+static int report_fill(const struct options *options, const unsigned int *indexes, const struct maps *maps,
+		       struct report *report)
 {
 	struct devices devices = {};
 	struct entry *entries = NULL;
@@ -53,7 +69,7 @@ static int report_fill(const struct options *options, const struct maps *maps, s
 		const struct device *device = devices_find(&devices, entries[i].key.ifindex);
 		struct report_row *row = &report->rows[report->count];
 
-		if (!device || !named(options, device->name))
+		if (!device || !wanted(options, indexes, device->ifindex))
 			continue;
 		if (attachment_query(maps, &entries[i].key, &row->hook, &row->program_id))
 			continue;
@@ -69,17 +85,23 @@ static int report_fill(const struct options *options, const struct maps *maps, s
 
 int report_collect(const struct options *options, struct report *report)
 {
+	unsigned int *indexes = calloc(options->interface_count + 1, sizeof(*indexes));
+	int status = EXIT_FAILED, err = 0;
 	struct maps maps;
-	int err;
 
 	*report = (struct report){};
-	if (maps_open(&maps))
-		return EXIT_FAILED;
-	err = attachments_reap(&maps) ?: report_fill(options, &maps, report);
+	if (!indexes || maps_open(&maps))
+		goto out;
+	status = interfaces_resolve(options, indexes);
+	err = attachments_reap(&maps) ?: report_fill(options, indexes, &maps, report);
 	maps_close(&maps);
 	if (err)
-		return error("cannot read what is attached: %s", strerror(-err));
-	return report_check(options, report);
+		status = error("cannot read what is attached: %s", strerror(-err));
+	else if (report_check(options, indexes, report))
+		status = EXIT_FAILED;
+out:
+	free(indexes);
+	return status;
 }
 
 void report_print_json(struct json_object *value)
