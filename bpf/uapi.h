@@ -38,8 +38,8 @@
  * Makes the compiler store a variable and read it back. What a program reads from stack bytes other
  * than the first of an aligned 8-byte slot, the verifier takes for unknown: ways that led here with
  * different values look alike from here on, and the rest is verified once instead of once for each.
- * So in the structs given to it the first byte is unused; and since zero bytes are known to be zero,
- * what they hold starts as something else.
+ * So in the structs given to it the first byte is unused, or what is in such a place is not read afterwards;
+ * and since zero bytes are known to be zero, what they hold starts as something else.
  */
 #define forget(variable) asm volatile("" : : "r"(&(variable)) : "memory")
 

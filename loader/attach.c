@@ -8,19 +8,23 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <dirent.h>
 #include <errno.h>
 #include <linux/if_arp.h>
+#include <linux/pkt_sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 /* include/uapi/linux/bpf.h of Linux 6.6; Debian 12's headers and libbpf 1.1 are older. */
 enum {
-	TCX_INGRESS = 46,     /* BPF_TCX_INGRESS */
-	TCX_EGRESS = 47,      /* BPF_TCX_EGRESS */
-	LINK_TYPE_TCX = 11,   /* BPF_LINK_TYPE_TCX */
-	TCX_BEFORE = 1U << 3, /* BPF_F_BEFORE: with no relative, ahead of all others */
+	TCX_INGRESS = 46,      /* BPF_TCX_INGRESS */
+	TCX_EGRESS = 47,       /* BPF_TCX_EGRESS */
+	LINK_TYPE_TCX = 11,    /* BPF_LINK_TYPE_TCX */
+	TCX_PROGRAMS_MAX = 64, /* BPF_MPROG_MAX */
+	TCX_BEFORE = 1U << 3,  /* BPF_F_BEFORE: with no relative, ahead of all others */
 };
 
 /* Our place among clsact filters: early, so that a verdict of another does not end the chain first. */
@@ -30,6 +34,7 @@ enum {
 };
 
 #define PROGRAM_PREFIX "mssbpf_tc_"
+#define LINK_PREFIX "link_"
 
 /*
  * query: 0 and the program's id, -ENOENT when none of ours is there, -EEXIST when somebody else's is in
@@ -40,64 +45,81 @@ struct hook_calls {
 	int (*query)(const struct maps *maps, const struct mssbpf_key *key, __u32 *program_id);
 	int (*create)(const struct maps *maps, const struct mssbpf_key *key, int program);
 	int (*replace)(const struct maps *maps, const struct mssbpf_key *key, int program);
-	void (*remove)(const struct maps *maps, const struct mssbpf_key *key);
+	int (*remove)(const struct maps *maps, const struct mssbpf_key *key);
 };
 
 /* TCX: a link, pinned beside the maps. */
 
 struct link_path {
-	char text[128];
+	char text[512];
 };
 
 static struct link_path link_path_of(const struct maps *maps, const struct mssbpf_key *key)
 {
 	struct link_path path;
 
-	snprintf(path.text, sizeof(path.text), "%s/link_%u_%s", maps->folder, key->ifindex,
+	snprintf(path.text, sizeof(path.text), "%s/" LINK_PREFIX "%u_%s", maps->folder, key->ifindex,
 		 direction_name(key->direction));
 	return path;
 }
 
-static int tcx_type(const struct mssbpf_key *key)
+static enum bpf_attach_type tcx_type(const struct mssbpf_key *key)
 {
-	return key->direction == MSSBPF_EGRESS ? TCX_EGRESS : TCX_INGRESS;
+	return (enum bpf_attach_type)(key->direction == MSSBPF_EGRESS ? TCX_EGRESS : TCX_INGRESS);
 }
 
-/* Opens our link if it still holds its device: the kernel sets the index to 0 when the device goes. */
-static int tcx_open(const struct maps *maps, const struct mssbpf_key *key, struct bpf_link_info *info)
+/*
+ * Reads a pinned link. Returns its fd, -ENOENT when there is none or it is no TCX link, or another -errno.
+ */
+static int link_open(const char *path, struct bpf_link_info *info)
 {
 	__u32 length = sizeof(*info);
-	int fd = bpf_obj_get(link_path_of(maps, key).text);
+	int err, fd = bpf_obj_get(path);
 
 	if (fd < 0)
 		return fd;
 	*info = (struct bpf_link_info){};
-	/* The tcx member (ifindex, attach_type) is laid out as the netns one, which old headers have. */
-	if (bpf_obj_get_info_by_fd(fd, info, &length) || info->type != LINK_TYPE_TCX ||
-	    info->netns.netns_ino != key->ifindex || info->netns.attach_type != (__u32)tcx_type(key)) {
+	err = bpf_obj_get_info_by_fd(fd, info, &length);
+	if (!err && info->type != LINK_TYPE_TCX)
+		err = -ENOENT;
+	if (err)
 		close(fd);
-		return -ENOENT;
-	}
-	return fd;
+	return err ?: fd;
 }
 
+/* The device of a TCX link, 0 when it is gone: laid out as the netns member, which old headers have. */
+static __u32 link_ifindex(const struct bpf_link_info *info)
+{
+	return info->netns.netns_ino;
+}
+
+/* A link follows its device to another namespace: only the programs of the device here tell. */
 static int tcx_query(const struct maps *maps, const struct mssbpf_key *key, __u32 *program_id)
 {
+	__u32 ids[TCX_PROGRAMS_MAX], count = TCX_PROGRAMS_MAX;
 	struct bpf_link_info info;
-	int fd = tcx_open(maps, key, &info);
+	int err, fd = link_open(link_path_of(maps, key).text, &info);
 
 	if (fd < 0)
 		return fd;
-	*program_id = info.prog_id;
 	close(fd);
-	return 0;
+	if (link_ifindex(&info) != key->ifindex)
+		return -ENOENT;
+	err = bpf_prog_query(key->ifindex, tcx_type(key), 0, NULL, ids, &count);
+	if (err)
+		return err == -ENODEV ? -ENOENT : err;
+	*program_id = info.prog_id;
+	for (__u32 i = 0; i < count; i++)
+		if (ids[i] == info.prog_id)
+			return 0;
+	return -ENOENT;
 }
 
 static int tcx_create(const struct maps *maps, const struct mssbpf_key *key, int program)
 {
 	LIBBPF_OPTS(bpf_link_create_opts, options, .flags = TCX_BEFORE);
 	struct link_path path = link_path_of(maps, key);
-	int err, fd = bpf_link_create(program, key->ifindex, (enum bpf_attach_type)tcx_type(key), &options);
+	int err, fd = bpf_link_create(program, key->ifindex, tcx_type(key), &options);
 
 	if (fd < 0)
 		return fd;
@@ -110,7 +132,7 @@ static int tcx_create(const struct maps *maps, const struct mssbpf_key *key, int
 static int tcx_replace(const struct maps *maps, const struct mssbpf_key *key, int program)
 {
 	struct bpf_link_info info;
-	int err, fd = tcx_open(maps, key, &info);
+	int err, fd = link_open(link_path_of(maps, key).text, &info);
 
 	if (fd < 0)
 		return fd;
@@ -119,19 +141,54 @@ static int tcx_replace(const struct maps *maps, const struct mssbpf_key *key, in
 	return err;
 }
 
-static void tcx_remove(const struct maps *maps, const struct mssbpf_key *key)
+static int tcx_remove(const struct maps *maps, const struct mssbpf_key *key)
 {
 	struct link_path path = link_path_of(maps, key);
-	int fd = bpf_obj_get(path.text);
+	struct bpf_link_info info;
+	int err = 0, fd = link_open(path.text, &info);
 
-	if (fd >= 0) {
-		bpf_link_detach(fd); /* somebody else may hold the link open */
-		close(fd);
-	}
-	unlink(path.text);
+	if (fd == -ENOENT)
+		return 0;
+	if (fd < 0)
+		return fd;
+	if (link_ifindex(&info))
+		err = bpf_link_detach(fd); /* somebody else may hold the link open */
+	close(fd);
+	if (!err && unlink(path.text))
+		err = -errno;
+	return err;
 }
 
 /* clsact: a filter with our handle and priority. */
+
+/* Tells whether an entry of the device says that its clsact qdisc is ours. */
+bool clsact_is_owned(const struct maps *maps, unsigned int ifindex)
+{
+	for (__u32 direction = 0; direction < MSSBPF_DIRECTIONS; direction++) {
+		struct mssbpf_limit limit;
+
+		if (!maps_entry_get(maps, &(struct mssbpf_key){ ifindex, direction }, &limit) && limit.clsact_owned)
+			return true;
+	}
+	return false;
+}
+
+/* Makes every entry of the device say so, or not. */
+static int clsact_own(const struct maps *maps, unsigned int ifindex, bool owned)
+{
+	int err = 0;
+
+	for (__u32 direction = 0; direction < MSSBPF_DIRECTIONS && !err; direction++) {
+		const struct mssbpf_key key = { ifindex, direction };
+		struct mssbpf_limit limit;
+
+		if (maps_entry_get(maps, &key, &limit) || limit.clsact_owned == owned)
+			continue;
+		limit.clsact_owned = owned;
+		err = maps_entry_set(maps, &key, &limit);
+	}
+	return err;
+}
 
 static struct bpf_tc_hook clsact_hook(const struct mssbpf_key *key)
 {
@@ -153,30 +210,32 @@ static struct bpf_tc_opts clsact_filter(int program, __u32 flags)
 	};
 }
 
-static bool program_is_ours(__u32 id)
+static int clsact_side_of(const struct mssbpf_key *key, struct clsact_side *side)
 {
-	struct bpf_prog_info info = {};
-	__u32 length = sizeof(info);
-	int err, fd = bpf_prog_get_fd_by_id(id);
-
-	if (fd < 0)
-		return false;
-	err = bpf_obj_get_info_by_fd(fd, &info, &length);
-	close(fd);
-	return !err && !strncmp(info.name, PROGRAM_PREFIX, strlen(PROGRAM_PREFIX));
+	return clsact_look(key->ifindex, key->direction == MSSBPF_EGRESS ? TC_H_MIN_EGRESS : TC_H_MIN_INGRESS,
+			   FILTER_PRIORITY, FILTER_HANDLE, PROGRAM_PREFIX, side);
 }
 
 static int clsact_query(const struct maps *maps, const struct mssbpf_key *key, __u32 *program_id)
 {
-	struct bpf_tc_hook hook = clsact_hook(key);
-	struct bpf_tc_opts filter = clsact_filter(0, 0);
-	int err = bpf_tc_query(&hook, &filter);
+	struct clsact_side side;
+	int err = clsact_side_of(key, &side);
 
 	(void)maps;
-	if (err) /* -EINVAL: there is no such qdisc (net/sched/cls_api.c, __tcf_qdisc_find()) */
-		return err == -EINVAL || err == -ENODEV ? -ENOENT : err;
-	*program_id = filter.prog_id;
-	return program_is_ours(filter.prog_id) ? 0 : -EEXIST;
+	if (err)
+		return err;
+	*program_id = side.program;
+	return !side.taken ? -ENOENT : side.ours ? 0 : -EEXIST;
+}
+
+/* Tells whether the qdisc is there for the sake of our filter at `key` alone: 0, 1 or -errno. */
+static int clsact_is_idle(const struct mssbpf_key *key)
+{
+	const struct mssbpf_key other = { key->ifindex, !key->direction };
+	struct clsact_side near, far;
+	int err = clsact_side_of(key, &near) ?: clsact_side_of(&other, &far);
+
+	return err ?: !near.others && (near.ours || !near.taken) && !far.others && !far.taken;
 }
 
 static int clsact_create(const struct maps *maps, const struct mssbpf_key *key, int program)
@@ -186,7 +245,12 @@ static int clsact_create(const struct maps *maps, const struct mssbpf_key *key, 
 	int err = bpf_tc_hook_create(&hook);
 
 	(void)maps;
-	return err && err != -EEXIST ? err : bpf_tc_attach(&hook, &filter);
+	if (err && err != -EEXIST)
+		return err;
+	/* An ingress qdisc takes filters for egress too, and runs them on ingress. */
+	if (key->direction == MSSBPF_EGRESS && clsact_find(key->ifindex) == CLSACT_INGRESS)
+		return -EBUSY;
+	return bpf_tc_attach(&hook, &filter);
 }
 
 static int clsact_replace(const struct maps *maps, const struct mssbpf_key *key, int program)
@@ -198,14 +262,29 @@ static int clsact_replace(const struct maps *maps, const struct mssbpf_key *key,
 	return bpf_tc_attach(&hook, &filter);
 }
 
-static void clsact_remove(const struct maps *maps, const struct mssbpf_key *key)
+/*
+ * Removes our filter; and with it the qdisc, if we created that and nothing else is in it. Only together
+ * with our filter is it known to be still the one that we created.
+ */
+static int clsact_remove(const struct maps *maps, const struct mssbpf_key *key)
 {
+	LIBBPF_OPTS(bpf_tc_hook, qdisc, .ifindex = key->ifindex, .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
 	struct bpf_tc_hook hook = clsact_hook(key);
 	struct bpf_tc_opts filter = clsact_filter(0, 0);
 	__u32 program_id;
+	int idle, err = clsact_query(maps, key, &program_id);
 
-	if (!clsact_query(maps, key, &program_id))
-		bpf_tc_detach(&hook, &filter);
+	if (err)
+		return err == -ENOENT || err == -EEXIST ? 0 : err;
+	if (!clsact_is_owned(maps, key->ifindex))
+		return bpf_tc_detach(&hook, &filter);
+	idle = clsact_is_idle(key);
+	if (idle < 0)
+		return idle;
+	if (!idle)
+		return bpf_tc_detach(&hook, &filter);
+	err = bpf_tc_hook_destroy(&qdisc);
+	return err ?: clsact_own(maps, key->ifindex, false);
 }
 
 static const struct hook_calls hooks[HOOKS] = {
@@ -251,6 +330,25 @@ int link_of_device(unsigned short arphrd)
 	return -EOPNOTSUPP;
 }
 
+bool ingress_is_readable(unsigned short arphrd)
+{
+	unsigned int major, minor;
+	struct utsname system;
+
+	switch (arphrd) {
+	case ARPHRD_TUNNEL:
+	case ARPHRD_TUNNEL6:
+	case ARPHRD_SIT:
+	case ARPHRD_IPGRE:
+	case ARPHRD_IP6GRE:
+		if (uname(&system) || sscanf(system.release, "%u.%u", &major, &minor) != 2)
+			return false;
+		return major > 5 || (major == 5 && minor >= 14);
+	default:
+		return true;
+	}
+}
+
 int attachment_query(const struct maps *maps, const struct mssbpf_key *key, enum hook *hook, __u32 *program_id)
 {
 	for (*hook = 0; *hook < HOOKS; (*hook)++) {
@@ -272,39 +370,51 @@ int attachment_set(const struct maps *maps, const struct mssbpf_key *key, enum h
 		err = hooks[hook].create(maps, key, program);
 	else if (!err)
 		err = hooks[hook].replace(maps, key, program);
-	if (err)
-		return err;
-	for (enum hook other = 0; other < HOOKS; other++)
+	for (enum hook other = 0; other < HOOKS && !err; other++)
 		if (other != hook)
-			hooks[other].remove(maps, key);
-	return 0;
+			err = hooks[other].remove(maps, key);
+	return err;
 }
 
-/*
- * Removes the clsact qdisc that we created, unless a filter is in it; the entry of the device's other
- * direction, if there is one, then remembers whose it is.
- */
-static void clsact_release(const struct maps *maps, const struct mssbpf_key *key)
+int attachment_remove(const struct maps *maps, const struct mssbpf_key *key)
 {
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = key->ifindex, .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
-	struct mssbpf_key other = { key->ifindex, !key->direction };
-	struct mssbpf_limit limit;
+	bool owned = clsact_is_owned(maps, key->ifindex);
+	int err = 0;
 
-	if (clsact_in_use(key->ifindex) == 0) {
-		bpf_tc_hook_destroy(&hook);
-	} else if (!maps_entry_get(maps, &other, &limit)) {
-		limit.clsact_owned = true;
-		maps_entry_set(maps, &other, &limit);
+	/* The entry of the other direction, if there is one, has to know after this one is gone. */
+	if (owned)
+		err = clsact_own(maps, key->ifindex, true);
+	for (enum hook hook = 0; hook < HOOKS && !err; hook++)
+		err = hooks[hook].remove(maps, key);
+	if (!err)
+		maps_entry_remove(maps, key);
+	return err;
+}
+
+/* Tells whether all links pinned in a folder, one at least, have lost their device. */
+static bool folder_is_dead(const char *folder)
+{
+	const struct dirent *file;
+	DIR *directory = opendir(folder);
+	bool dead = false, alive = false;
+
+	while (directory && !alive && (file = readdir(directory))) {
+		struct bpf_link_info info;
+		struct link_path path;
+		int fd;
+
+		if (strncmp(file->d_name, LINK_PREFIX, strlen(LINK_PREFIX)))
+			continue;
+		snprintf(path.text, sizeof(path.text), "%s/%s", folder, file->d_name);
+		fd = link_open(path.text, &info);
+		alive = fd < 0 || link_ifindex(&info);
+		dead = true;
+		if (fd >= 0)
+			close(fd);
 	}
-}
-
-void attachment_remove(const struct maps *maps, const struct entry *entry)
-{
-	for (enum hook hook = 0; hook < HOOKS; hook++)
-		hooks[hook].remove(maps, &entry->key);
-	if (entry->limit.clsact_owned)
-		clsact_release(maps, &entry->key);
-	maps_entry_remove(maps, &entry->key);
+	if (directory)
+		closedir(directory);
+	return dead && !alive;
 }
 
 int attachments_reap(const struct maps *maps)
@@ -313,15 +423,15 @@ int attachments_reap(const struct maps *maps)
 	size_t count;
 	int err = maps_entries(maps, &entries, &count);
 
-	if (err)
-		return err;
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < count && !err; i++) {
 		__u32 program_id;
 		enum hook hook;
 
-		if (attachment_query(maps, &entries[i].key, &hook, &program_id) == -ENOENT)
-			attachment_remove(maps, &entries[i]);
+		err = attachment_query(maps, &entries[i].key, &hook, &program_id);
+		if (err == -ENOENT)
+			err = attachment_remove(maps, &entries[i].key);
 	}
 	free(entries);
-	return 0;
+	maps_reap_folders(maps, folder_is_dead);
+	return err;
 }

@@ -30,6 +30,12 @@ const char *direction_name(unsigned int direction);
 int link_of_device(unsigned short arphrd);
 
 /*
+ * Tells whether packets that arrive on a device of this ARPHRD type begin so on this kernel, too: before
+ * Linux 5.14, those of IP tunnels reached TC ingress with the outer headers in front.
+ */
+bool ingress_is_readable(unsigned short arphrd);
+
+/*
  * Looks for our program at either hook. Returns 0 with the hook and the program's id, -ENOENT when none
  * of ours is there, or another -errno when that could not be found out.
  */
@@ -43,10 +49,19 @@ int attachment_query(const struct maps *maps, const struct mssbpf_key *key, enum
  */
 int attachment_set(const struct maps *maps, const struct mssbpf_key *key, enum hook hook, enum mssbpf_link link);
 
-/* Removes the attachment at either hook, the qdisc when it is ours and unused, and the entry. */
-void attachment_remove(const struct maps *maps, const struct entry *entry);
+/*
+ * Removes the attachment at either hook, with it the qdisc when it is ours and unused, then the entry.
+ * That there is nothing to remove is no error. Returns 0 or -errno; then the entry is still there.
+ */
+int attachment_remove(const struct maps *maps, const struct mssbpf_key *key);
 
-/* Removes all entries that nothing is attached for any more. Returns 0 or -errno. */
+/* Tells whether the device's clsact qdisc is one that attachment_set() created. */
+bool clsact_is_owned(const struct maps *maps, unsigned int ifindex);
+
+/*
+ * Removes all entries that nothing is attached for any more, and what is left of namespaces that are
+ * gone. Returns 0 or -errno.
+ */
 int attachments_reap(const struct maps *maps);
 
 #endif

@@ -112,7 +112,7 @@ static int option_store(const struct verb *verb, const struct option_spec *spec,
 	return EXIT_USAGE;
 }
 
-/* Calls each(spec, context) for the verb's options, then for the common ones. */
+/* Lists the verb's options, then the common ones. Returns how many there are. */
 static size_t options_collect(const struct verb *verb, const struct option_spec *specs[OPTIONS_MAX])
 {
 	size_t count = 0;
@@ -122,6 +122,18 @@ static size_t options_collect(const struct verb *verb, const struct option_spec 
 	for (const struct option_spec *spec = common_options; spec->name; spec++)
 		specs[count++] = spec;
 	return count;
+}
+
+/* Says what getopt_long() did not like about an option: optopt is its letter or its number, 0 for unknown. */
+static int option_complain(const struct verb *verb, int problem, const char *word)
+{
+	if (optopt > 0 && optopt < LONG_ONLY)
+		return usage_error(verb, "%s: %s '-%c'", verb->name,
+				   problem == ':' ? "a value is missing behind" : "unknown option", optopt);
+	if (problem == ':')
+		return usage_error(verb, "%s: a value is missing behind '%s'", verb->name, word);
+	return usage_error(verb, "%s: %s '%s'", verb->name, optopt ? "takes no value:" : "unknown or ambiguous option",
+			   word);
 }
 
 int options_parse(const struct verb *verb, int argc, char **argv, struct options *options)
@@ -141,6 +153,7 @@ int options_parse(const struct verb *verb, int argc, char **argv, struct options
 		}
 	}
 
+	unsetenv("POSIXLY_CORRECT"); /* options may stand behind the interfaces */
 	opterr = 0;
 	optind = 1;
 	while ((option = getopt_long(argc, argv, letters, longs, NULL)) != -1) {
@@ -148,9 +161,7 @@ int options_parse(const struct verb *verb, int argc, char **argv, struct options
 		int status;
 
 		if (option == '?' || option == ':')
-			return usage_error(verb, "%s: %s '%s'", verb->name,
-					   option == ':' ? "a value is missing behind" : "unknown or ambiguous option",
-					   argv[optind - 1]);
+			return option_complain(verb, option, argv[optind - 1]);
 		for (size_t i = 0; i < count; i++)
 			if (option == specs[i]->letter || option == (int)(LONG_ONLY + i))
 				spec = specs[i];

@@ -63,7 +63,7 @@ static int limit_compute(const struct device *device, const struct options *opti
 {
 	unsigned int mtu = options->mtu ?: device->mtu;
 
-	if (mtu < MTU_MIN || mtu > MTU_MAX) {
+	if ((mtu < MTU_MIN || mtu > MTU_MAX) && !(options->mss4 && options->mss6)) {
 		error("%s: its MTU %u is not from %u to %u: give the path's with --mtu", device->name, mtu, MTU_MIN,
 		      MTU_MAX);
 		return -ERANGE;
@@ -78,13 +78,13 @@ static int limit_compute(const struct device *device, const struct options *opti
 		.mtu = mtu,
 		.source = options->mtu || (options->mss4 && options->mss6) ? MSSBPF_SOURCE_GIVEN : MSSBPF_SOURCE_DEVICE,
 	};
-	if (!options->mtu)
+	if (!options->mtu && mtu >= MTU_MIN)
 		warn_limits(device->name, mtu, options);
 	return 0;
 }
 
 /* Finds the device and how its packets begin. Returns an enum mssbpf_link, or -errno after saying why. */
-static int device_find(const char *name, struct device *device)
+static int device_find(const char *name, const struct options *options, struct device *device)
 {
 	int link, err = device_get(name, device);
 
@@ -99,6 +99,15 @@ static int device_find(const char *name, struct device *device)
 	if (device->outer_header) {
 		error("%s: GRE without a fixed remote: its packets begin with the outer header, which this program "
 		      "does not read; attach to the interface where they come from, --direction ingress",
+		      name);
+		return -EOPNOTSUPP;
+	}
+	if (device->redirected)
+		warning("%s: an ifb passes on what is redirected to it; packets from devices without an Ethernet header "
+			"are not read right there: attach where they come from",
+			name);
+	if (options->direction != CHOOSE_EGRESS && !ingress_is_readable(device->arphrd)) {
+		error("%s: packets that arrive by an IP tunnel cannot be read before Linux 5.14: use --direction egress",
 		      name);
 		return -EOPNOTSUPP;
 	}
@@ -121,9 +130,13 @@ static void attach_explain(const struct maps *maps, const char *name, enum hook 
 		error("%s: another program's filter has our priority and handle in clsact: 'tc filter show dev %s' "
 		      "shows it",
 		      name, name);
+	else if (err == -EBUSY && hook == HOOK_CLSACT)
+		error("%s: an 'ingress' qdisc of somebody else stands in the place of clsact and has no egress side: "
+		      "'tc qdisc show dev %s' shows it",
+		      name, name);
 	else if (err == -EINVAL && hook == HOOK_CLSACT)
-		error("%s: no room for a clsact qdisc; an 'ingress' qdisc in its place has no egress side: 'tc qdisc "
-		      "show dev %s' shows it",
+		error("%s: clsact refuses our filter; maybe somebody else's is at priority 77 for another protocol: "
+		      "'tc filter show dev %s egress' shows it",
 		      name, name);
 	else
 		error("%s: cannot attach at %s: %s", name, hook_name(hook), strerror(-err));
@@ -139,45 +152,33 @@ static enum hook hook_choose(const struct options *options, bool attached, enum 
 	return attached ? current : tcx_supported() ? HOOK_TCX : HOOK_CLSACT;
 }
 
-/*
- * Tells whether the device's clsact qdisc is ours to remove: an entry says so, or it is about to be
- * made. The entry that will say so is written before the qdisc is made: we may be killed between.
- */
-static bool clsact_ours(const struct maps *maps, const struct mssbpf_key *key, enum hook hook)
-{
-	const struct mssbpf_key other = { key->ifindex, !key->direction };
-	struct mssbpf_limit limit;
-
-	if (!maps_entry_get(maps, key, &limit) && limit.clsact_owned)
-		return true;
-	if (!maps_entry_get(maps, &other, &limit) && limit.clsact_owned)
-		return true;
-	return hook == HOOK_CLSACT && !clsact_exists(key->ifindex);
-}
-
 static int attach_direction(const struct maps *maps, const struct device *device, enum mssbpf_link link,
 			    enum mssbpf_direction direction, const struct options *options)
 {
-	struct entry entry = { .key = { device->ifindex, direction } };
+	const struct mssbpf_key key = { device->ifindex, direction };
+	struct mssbpf_limit limit;
 	enum hook wanted, current;
 	__u32 program_id;
 	bool attached;
-	int err = limit_compute(device, options, &entry.limit);
+	int err = limit_compute(device, options, &limit);
 
 	if (err)
 		return err;
-	err = attachment_query(maps, &entry.key, &current, &program_id);
+	err = attachment_query(maps, &key, &current, &program_id);
+	if (err && err != -ENOENT) {
+		error("%s: cannot find out what is attached: %s", device->name, strerror(-err));
+		return err;
+	}
 	attached = !err;
 	wanted = hook_choose(options, attached, current);
-	entry.limit.clsact_owned = clsact_ours(maps, &entry.key, wanted);
+	/* Written before the qdisc is made: this program may be killed between. */
+	limit.clsact_owned = clsact_is_owned(maps, key.ifindex) ||
+			     (wanted == HOOK_CLSACT && clsact_find(key.ifindex) == CLSACT_NONE);
 
-	if (attached || err == -ENOENT)
-		err = maps_entry_set(maps, &entry.key, &entry.limit);
-	if (!err && !(attached && current == wanted))
-		err = attachment_set(maps, &entry.key, wanted, link);
+	err = maps_entry_set(maps, &key, &limit) ?: attachment_set(maps, &key, wanted, link);
 	if (err) {
 		if (!attached)
-			attachment_remove(maps, &entry);
+			attachment_remove(maps, &key);
 		attach_explain(maps, device->name, wanted, err);
 	}
 	return err;
@@ -186,23 +187,22 @@ static int attach_direction(const struct maps *maps, const struct device *device
 /* Attaches in the directions that are asked for: in all, or when one fails in none that is new. */
 static int attach_interface(const struct maps *maps, const char *name, const struct options *options)
 {
-	struct entry fresh[MSSBPF_DIRECTIONS];
+	struct mssbpf_key fresh[MSSBPF_DIRECTIONS];
 	size_t fresh_count = 0;
 	struct device device;
-	int link = device_find(name, &device);
+	int link = device_find(name, options, &device);
 	int err = link < 0 ? link : 0;
 
 	for (enum mssbpf_direction direction = 0; direction < MSSBPF_DIRECTIONS && !err; direction++) {
-		struct entry *entry = &fresh[fresh_count];
-		bool known;
+		const struct mssbpf_key key = { device.ifindex, direction };
+		struct mssbpf_limit old;
+		bool known = !maps_entry_get(maps, &key, &old);
 
 		if (options->direction != CHOOSE_BOTH && options->direction != (unsigned int)direction)
 			continue;
-		entry->key = (struct mssbpf_key){ device.ifindex, direction };
-		known = !maps_entry_get(maps, &entry->key, &entry->limit);
 		err = attach_direction(maps, &device, link, direction, options);
-		if (!err && !known && !maps_entry_get(maps, &entry->key, &entry->limit))
-			fresh_count++;
+		if (!err && !known)
+			fresh[fresh_count++] = key;
 	}
 	while (err && fresh_count)
 		attachment_remove(maps, &fresh[--fresh_count]);
@@ -237,7 +237,7 @@ static int programs_upgrade(struct maps *maps)
 
 static int attach_run(const struct options *options)
 {
-	int status = EXIT_DONE;
+	int err, status = EXIT_DONE;
 	struct maps maps;
 
 	if (!options->interface_count)
@@ -251,7 +251,9 @@ static int attach_run(const struct options *options)
 		warn_limits("attach", options->mtu, options);
 	if (maps_create(&maps, options->max_entries))
 		return EXIT_FAILED;
-	attachments_reap(&maps);
+	err = attachments_reap(&maps);
+	if (err)
+		status = error("cannot clean up after interfaces that are gone: %s", strerror(-err));
 	if (maps.outdated && programs_upgrade(&maps))
 		status = EXIT_FAILED;
 	for (int i = 0; i < options->interface_count; i++)

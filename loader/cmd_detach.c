@@ -18,51 +18,72 @@ static const struct option_spec detach_options[] = {
 	{ 0 },
 };
 
+static int detach_key(const struct maps *maps, const struct mssbpf_key *key, const char *name)
+{
+	int err = attachment_remove(maps, key);
+
+	return err ? error("%s: cannot detach, %s: %s", name, direction_name(key->direction), strerror(-err))
+		   : EXIT_DONE;
+}
+
+/* Also takes off a program of ours that no entry knows of: somebody may have removed the pins. */
 static int detach_interface(const struct maps *maps, const char *name)
 {
-	struct entry entry = {};
+	int status = EXIT_DONE, err;
 	struct device device;
 	bool found = false;
-	int err = device_get(name, &device);
 
+	err = device_get(name, &device);
 	if (err)
 		return error("%s: %s", name, err == -ENODEV ? "no such interface" : strerror(-err));
-	entry.key.ifindex = device.ifindex;
-	for (entry.key.direction = 0; entry.key.direction < MSSBPF_DIRECTIONS; entry.key.direction++) {
-		if (maps->limits < 0 || maps_entry_get(maps, &entry.key, &entry.limit))
+	for (__u32 direction = 0; direction < MSSBPF_DIRECTIONS; direction++) {
+		const struct mssbpf_key key = { device.ifindex, direction };
+		struct mssbpf_limit limit;
+		__u32 program_id;
+		enum hook hook;
+
+		if (maps_entry_get(maps, &key, &limit) && attachment_query(maps, &key, &hook, &program_id))
 			continue;
-		attachment_remove(maps, &entry);
 		found = true;
+		status = detach_key(maps, &key, name) ?: status;
 	}
-	return found ? EXIT_DONE : error("%s: not attached; 'mssbpf show' lists what is", name);
+	return found ? status : error("%s: not attached; 'mssbpf show' lists what is", name);
 }
 
 static int detach_all(const struct maps *maps)
 {
-	struct entry *entries;
-	size_t count;
-	int err = maps_entries(maps, &entries, &count);
+	struct devices devices = {};
+	struct entry *entries = NULL;
+	int status = EXIT_DONE;
+	size_t count = 0;
+	int err = devices_get(&devices) ?: maps_entries(maps, &entries, &count);
 
 	if (err)
-		return error("cannot list what is attached: %s", strerror(-err));
-	for (size_t i = 0; i < count; i++)
-		attachment_remove(maps, &entries[i]);
+		status = error("cannot list what is attached: %s", strerror(-err));
+	for (size_t i = 0; i < count && !err; i++) {
+		const struct device *device = devices_find(&devices, entries[i].key.ifindex);
+
+		status = detach_key(maps, &entries[i].key, device ? device->name : "?") ?: status;
+	}
 	free(entries);
-	return EXIT_DONE;
+	devices_free(&devices);
+	return status;
 }
 
 static int detach_run(const struct options *options)
 {
-	int status = EXIT_DONE;
+	int err, status = EXIT_DONE;
 	struct maps maps;
 
 	if (options->all == !!options->interface_count)
 		return usage_error(&verb_detach, "detach: name interfaces, or say --all");
 	if (privileges_check(false) || maps_open(&maps))
 		return EXIT_FAILED;
-	attachments_reap(&maps);
+	err = attachments_reap(&maps);
+	if (err)
+		status = error("cannot clean up after interfaces that are gone: %s", strerror(-err));
 	if (options->all)
-		status = detach_all(&maps);
+		status = detach_all(&maps) ?: status;
 	for (int i = 0; i < options->interface_count; i++)
 		if (detach_interface(&maps, options->interfaces[i]))
 			status = EXIT_FAILED;

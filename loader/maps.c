@@ -250,7 +250,11 @@ static int folder_open(struct maps *maps)
 	maps->max_entries = info.max_entries;
 	maps->outdated = meta.build != build_hash();
 out:
-	if (err == -EPROTO || err == -ENOENT)
+	if (err == -ENOENT)
+		error("%s: not whole, somebody removed pins: 'rm -r %s' removes the rest and takes off what is "
+		      "attached by TCX; then attach anew",
+		      maps->folder, maps->folder);
+	else if (err == -EPROTO)
 		error("%s: pinned maps of another layout than this program's (%d): left alone; 'mssbpf detach --all' "
 		      "of the version that made them removes them",
 		      maps->folder, MSSBPF_ABI);
@@ -266,6 +270,10 @@ static int maps_lock(struct maps *maps, bool create)
 	int err;
 
 	*maps = nothing;
+	if (!netns_inode()) {
+		error("/proc/self/ns/net: cannot tell which network namespace this is: is /proc mounted?");
+		return -ENOENT;
+	}
 	snprintf(maps->folder, sizeof(maps->folder), TOP "/%lu", (unsigned long)netns_inode());
 	err = top_lock(create, &maps->lock);
 	if (err) {
@@ -418,6 +426,14 @@ static int programs_replace(struct maps *maps)
 	return err;
 }
 
+static bool programs_pinned(const struct maps *maps)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(entry_points); i++)
+		if (access(path_of(maps->folder, entry_points[i].name).text, F_OK))
+			return false;
+	return true;
+}
+
 static int programs_open(struct maps *maps)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(entry_points); i++) {
@@ -446,7 +462,7 @@ int maps_create(struct maps *maps, unsigned int max_entries)
 	if (access(maps->folder, F_OK))
 		err = folder_make(maps, max_entries ?: MAX_ENTRIES_DEFAULT);
 	err = err ?: folder_open(maps);
-	if (!err && maps->outdated)
+	if (!err && (maps->outdated || !programs_pinned(maps)))
 		err = programs_replace(maps);
 	err = err ?: programs_open(maps);
 	if (!err && max_entries && max_entries != maps->max_entries)
@@ -572,4 +588,19 @@ void maps_entry_remove(const struct maps *maps, const struct mssbpf_key *key)
 {
 	bpf_map_delete_elem(maps->limits, key);
 	bpf_map_delete_elem(maps->counters, key);
+}
+
+void maps_reap_folders(const struct maps *maps, bool (*dead)(const char *folder))
+{
+	DIR *directory = maps->lock < 0 ? NULL : opendir(TOP);
+	const struct dirent *file;
+
+	while (directory && (file = readdir(directory))) {
+		struct path path = path_of(TOP, file->d_name);
+
+		if (*file->d_name != '.' && strcmp(path.text, maps->folder) && dead(path.text))
+			folder_remove(path.text);
+	}
+	if (directory)
+		closedir(directory);
 }

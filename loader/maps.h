@@ -75,4 +75,10 @@ int maps_entry_get(const struct maps *maps, const struct mssbpf_key *key, struct
 /* Removes an entry and its counters; that there is none is no error. */
 void maps_entry_remove(const struct maps *maps, const struct mssbpf_key *key);
 
+/*
+ * Removes the folders of other network namespaces that dead() says nothing is alive in: an inode number
+ * is given again only by chance.
+ */
+void maps_reap_folders(const struct maps *maps, bool (*dead)(const char *folder));
+
 #endif

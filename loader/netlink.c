@@ -8,6 +8,7 @@
 #include <libmnl/libmnl.h>
 #include <linux/if_tunnel.h>
 #include <linux/in6.h>
+#include <linux/pkt_cls.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 #include <stdlib.h>
@@ -52,7 +53,7 @@ out:
  * GRE header in front (net/ipv4/ip_gre.c, ipgre_tunnel_init(); net/ipv6/ip6_gre.c). With "external"
  * it has none.
  */
-static bool gre_has_outer_header(const struct nlattr *linkinfo)
+static void linkinfo_read(const struct nlattr *linkinfo, struct device *device)
 {
 	static const struct in6_addr any;
 	bool gre = false, fixed = false;
@@ -62,8 +63,10 @@ static bool gre_has_outer_header(const struct nlattr *linkinfo)
 	{
 		const char *kind = mnl_attr_get_payload(attribute);
 
-		if (mnl_attr_get_type(attribute) == IFLA_INFO_KIND)
+		if (mnl_attr_get_type(attribute) == IFLA_INFO_KIND) {
 			gre = !strcmp(kind, "gre") || !strcmp(kind, "ip6gre");
+			device->redirected = !strcmp(kind, "ifb");
+		}
 		if (mnl_attr_get_type(attribute) != IFLA_INFO_DATA)
 			continue;
 		mnl_attr_for_each_nested(field, attribute)
@@ -80,7 +83,7 @@ static bool gre_has_outer_header(const struct nlattr *linkinfo)
 				fixed |= memcmp(remote, &any, sizeof(any)) != 0;
 		}
 	}
-	return gre && !fixed;
+	device->outer_header = gre && !fixed;
 }
 
 static bool device_read(const struct nlmsghdr *message, struct device *device)
@@ -96,7 +99,7 @@ static bool device_read(const struct nlmsghdr *message, struct device *device)
 		if (mnl_attr_get_type(attribute) == IFLA_IFNAME)
 			strncpy(device->name, mnl_attr_get_str(attribute), sizeof(device->name) - 1);
 		if (mnl_attr_get_type(attribute) == IFLA_LINKINFO)
-			device->outer_header = gre_has_outer_header(attribute);
+			linkinfo_read(attribute, device);
 	}
 	return *device->name;
 }
@@ -154,11 +157,13 @@ int devices_get(struct devices *devices)
 	request->nlmsg_type = RTM_GETLINK;
 	request->nlmsg_flags = NLM_F_DUMP;
 	mnl_nlmsg_put_extra_header(request, sizeof(struct ifinfomsg));
-	*devices = (struct devices){};
-	err = netlink_ask(request, devices_append, devices);
-	if (err)
-		devices_free(devices);
-	else if (devices->count)
+	do { /* -EINTR: devices came or went meanwhile */
+		*devices = (struct devices){};
+		err = netlink_ask(request, devices_append, devices);
+		if (err)
+			devices_free(devices);
+	} while (err == -EINTR);
+	if (!err && devices->count)
 		qsort(devices->list, devices->count, sizeof(*devices->list), device_compare);
 	return err;
 }
@@ -178,13 +183,6 @@ const struct device *devices_find(const struct devices *devices, unsigned int if
 	return bsearch(&key, devices->list, devices->count, sizeof(key), device_compare);
 }
 
-static int message_ignore(const struct nlmsghdr *message, void *context)
-{
-	(void)message;
-	(void)context;
-	return MNL_CB_STOP;
-}
-
 /* Writes a request about the device's TC objects below `parent` into the buffer. */
 static struct nlmsghdr *tc_request(char *buffer, unsigned int type, unsigned int ifindex, unsigned int parent)
 {
@@ -197,37 +195,90 @@ static struct nlmsghdr *tc_request(char *buffer, unsigned int type, unsigned int
 	return request;
 }
 
-int clsact_exists(unsigned int ifindex)
+static int qdisc_kind(const struct nlmsghdr *message, void *context)
+{
+	const struct nlattr *attribute;
+
+	mnl_attr_for_each(attribute, message, sizeof(struct tcmsg))
+	{
+		if (mnl_attr_get_type(attribute) == TCA_KIND && !strcmp(mnl_attr_get_str(attribute), "ingress"))
+			*(int *)context = CLSACT_INGRESS;
+	}
+	return MNL_CB_OK;
+}
+
+int clsact_find(unsigned int ifindex)
 {
 	char buffer[MNL_NLMSG_HDRLEN + 64];
 	struct nlmsghdr *request = tc_request(buffer, RTM_GETQDISC, ifindex, TC_H_CLSACT);
 	struct tcmsg *tc = mnl_nlmsg_get_payload(request);
+	int err, kind = CLSACT_QDISC;
 
-	/* The kernel compares the handle; whether it also describes the qdisc varies between versions. */
+	/* The kernel compares the handle, and describes the qdisc to who asks for an echo. */
 	tc->tcm_handle = TC_H_MAKE(TC_H_CLSACT, 0);
-	return netlink_ask(request, message_ignore, NULL) == 0;
+	request->nlmsg_flags = NLM_F_ECHO;
+	err = netlink_ask(request, qdisc_kind, &kind);
+	if (err == -ENOENT || err == -EINVAL)
+		return CLSACT_NONE;
+	return err ?: kind;
 }
 
-static int filter_seen(const struct nlmsghdr *message, void *context)
+struct place {
+	unsigned short priority;
+	unsigned int handle;
+	const char *name_prefix;
+	struct clsact_side *side;
+};
+
+static void bpf_filter_read(const struct nlattr *options, const struct place *place)
 {
-	if (message->nlmsg_type == RTM_NEWTFILTER)
-		*(bool *)context = true;
+	const struct nlattr *attribute;
+
+	mnl_attr_for_each_nested(attribute, options)
+	{
+		if (mnl_attr_get_type(attribute) == TCA_BPF_ID)
+			place->side->program = mnl_attr_get_u32(attribute);
+		if (mnl_attr_get_type(attribute) == TCA_BPF_NAME)
+			place->side->ours =
+				!strncmp(mnl_attr_get_str(attribute), place->name_prefix, strlen(place->name_prefix));
+	}
+}
+
+static int filter_read(const struct nlmsghdr *message, void *context)
+{
+	const struct tcmsg *tc = mnl_nlmsg_get_payload(message);
+	const struct place *place = context;
+	const struct nlattr *attribute;
+
+	if (message->nlmsg_type != RTM_NEWTFILTER)
+		return MNL_CB_OK;
+	if (TC_H_MAJ(tc->tcm_info) >> 16 != place->priority || (tc->tcm_handle && tc->tcm_handle != place->handle)) {
+		place->side->others = true;
+		return MNL_CB_OK;
+	}
+	if (!tc->tcm_handle) /* the head of the list of this priority */
+		return MNL_CB_OK;
+	place->side->taken = true;
+	mnl_attr_for_each(attribute, message, sizeof(*tc))
+	{
+		if (mnl_attr_get_type(attribute) == TCA_OPTIONS)
+			bpf_filter_read(attribute, place);
+	}
 	return MNL_CB_OK;
 }
 
-int clsact_in_use(unsigned int ifindex)
+int clsact_look(unsigned int ifindex, unsigned int minor, unsigned short priority, unsigned int handle,
+		const char *name_prefix, struct clsact_side *side)
 {
-	static const unsigned int sides[] = { TC_H_MIN_INGRESS, TC_H_MIN_EGRESS };
-	bool seen = false;
-	int err = 0;
+	struct place place = { .priority = priority, .handle = handle, .name_prefix = name_prefix, .side = side };
+	char buffer[MNL_NLMSG_HDRLEN + 64];
+	struct nlmsghdr *request = tc_request(buffer, RTM_GETTFILTER, ifindex, TC_H_MAKE(TC_H_CLSACT, minor));
+	int err;
 
-	for (size_t i = 0; i < sizeof(sides) / sizeof(*sides) && !err && !seen; i++) {
-		char buffer[MNL_NLMSG_HDRLEN + 64];
-		struct nlmsghdr *request =
-			tc_request(buffer, RTM_GETTFILTER, ifindex, TC_H_MAKE(TC_H_CLSACT, sides[i]));
-
-		request->nlmsg_flags = NLM_F_DUMP;
-		err = netlink_ask(request, filter_seen, &seen);
-	}
-	return err ?: seen;
+	request->nlmsg_flags = NLM_F_DUMP;
+	do { /* -EINTR: filters came or went meanwhile */
+		*side = (struct clsact_side){};
+		err = netlink_ask(request, filter_read, &place);
+	} while (err == -EINTR);
+	return err;
 }

@@ -15,6 +15,7 @@ struct device {
 	unsigned int mtu;      /* bytes */
 	unsigned short arphrd; /* ARPHRD_*, linux/if_arp.h */
 	bool outer_header;     /* GRE without a fixed remote: packets begin with the outer header */
+	bool redirected;       /* ifb: packets begin as on the device that they come from */
 	char name[IFNAMSIZ];
 };
 
@@ -34,16 +35,28 @@ void devices_free(struct devices *devices);
 /* The device with this ifindex, or NULL. */
 const struct device *devices_find(const struct devices *devices, unsigned int ifindex);
 
-/*
- * Tells whether the device has a qdisc at the place of clsact (which may be an `ingress` one). Returns 0
- * or 1.
- */
-int clsact_exists(unsigned int ifindex);
+enum clsact_kind {
+	CLSACT_NONE,
+	CLSACT_QDISC,
+	CLSACT_INGRESS, /* an `ingress` qdisc stands in its place: it has one side only */
+};
+
+/* What stands at the place of the device's clsact qdisc. Returns an enum clsact_kind or -errno. */
+int clsact_find(unsigned int ifindex);
+
+/* One side of a clsact qdisc, seen from a place (priority and handle) in it. */
+struct clsact_side {
+	bool taken;	      /* a filter is in the place */
+	bool ours;	      /* and its program's name begins as ours do */
+	bool others;	      /* there are filters outside the place */
+	unsigned int program; /* id of the one in the place */
+};
 
 /*
- * Tells whether the device's clsact qdisc holds any filter, in either direction. Returns 0, 1 or
- * -errno.
+ * Looks at one side of the device's clsact qdisc (TC_H_MIN_INGRESS or TC_H_MIN_EGRESS); without a qdisc
+ * it is empty. Returns 0, -ENODEV or another -errno.
  */
-int clsact_in_use(unsigned int ifindex);
+int clsact_look(unsigned int ifindex, unsigned int minor, unsigned short priority, unsigned int handle,
+		const char *name_prefix, struct clsact_side *side);
 
 #endif

@@ -71,12 +71,11 @@ static int report_fill(const struct options *options, const unsigned int *indexe
 
 		if (!device || !wanted(options, indexes, device->ifindex))
 			continue;
-		if (attachment_query(maps, &entries[i].key, &row->hook, &row->program_id))
-			continue;
 		memcpy(row->interface, device->name, sizeof(row->interface));
 		row->entry = entries[i];
-		err = maps_count(maps, &row->entry.key, &row->counters);
-		report->count++;
+		err = attachment_query(maps, &row->entry.key, &row->hook, &row->program_id)
+			      ?: maps_count(maps, &row->entry.key, &row->counters);
+		report->count += !err;
 	}
 	free(entries);
 	devices_free(&devices);
