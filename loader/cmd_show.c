@@ -78,7 +78,7 @@ static int show_run(const struct options *options)
 	struct report report;
 	int status = report_collect(options, &report);
 
-	if (options->json)
+	if (options->json && report.complete)
 		show_json(&report);
 	else if (report.count)
 		show_text(&report);

@@ -125,7 +125,7 @@ static int stats_run(const struct options *options)
 	struct report report;
 	int status = report_collect(options, &report);
 
-	if (options->json)
+	if (options->json && report.complete)
 		stats_json(&report);
 	else if (report.count)
 		stats_text(&report);

@@ -14,7 +14,7 @@ const struct verb *const verbs[] = { &verb_attach, &verb_detach, &verb_show, &ve
 
 static void help(void)
 {
-	printf("Usage: mssbpf VERB [OPTIONS] [IFACE...]\n\n"
+	printf("Usage: mssbpf [-n NETNS] VERB [OPTIONS] [IFACE...]\n\n"
 	       "Clamps the MSS of TCP SYNs in eBPF, at the device they really pass.\n\n");
 	for (const struct verb *const *verb = verbs; *verb; verb++)
 		printf("  %-10s%s\n", (*verb)->name, (*verb)->summary);
@@ -47,8 +47,25 @@ static int verb_run(const struct verb *verb, int argc, char **argv)
 	return verb->run(&options);
 }
 
+/* Moves a verb to the front that stands behind options every verb takes: as with ip -n NAME link. */
+static void verb_to_front(int argc, char **argv)
+{
+	int i = 1;
+
+	while (i < argc && (!strcmp(argv[i], "-v") || !strcmp(argv[i], "--verbose") ||
+			    !strncmp(argv[i], "--netns=", 8) || !strcmp(argv[i], "-n") || !strcmp(argv[i], "--netns")))
+		i += !strcmp(argv[i], "-n") || !strcmp(argv[i], "--netns") ? 2 : 1;
+	if (i < argc) {
+		char *verb = argv[i];
+
+		memmove(argv + 2, argv + 1, (i - 1) * sizeof(*argv));
+		argv[1] = verb;
+	}
+}
+
 static int run(int argc, char **argv)
 {
+	verb_to_front(argc, argv);
 	if (argc < 2)
 		return usage_error(NULL, "a verb is missing");
 	if (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help") || !strcmp(argv[1], "help")) {

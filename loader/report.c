@@ -94,6 +94,7 @@ int report_collect(const struct options *options, struct report *report)
 	status = interfaces_resolve(options, indexes);
 	err = attachments_reap(&maps) ?: report_fill(options, indexes, &maps, report);
 	maps_close(&maps);
+	report->complete = !err;
 	if (err)
 		status = error("cannot read what is attached: %s", strerror(-err));
 	else if (report_check(options, indexes, report))

@@ -22,11 +22,12 @@ struct report_row {
 struct report {
 	struct report_row *rows; /* by ascending ifindex and direction */
 	size_t count;
+	bool complete; /* what is attached could be read: an empty report means that nothing is */
 };
 
 /*
  * Collects the rows of the named interfaces, or of all when none is named. Returns an exit status; after
- * EXIT_FAILED, rows of the interfaces that could be reported are there all the same. The caller frees
+ * EXIT_FAILED, a complete report still has the rows of those named interfaces that are attached. The caller frees
  * report->rows.
  */
 int report_collect(const struct options *options, struct report *report);

@@ -48,7 +48,7 @@ python := /usr/bin/python3 -B
 
 check-e2e: mssbpf
 	$(Q)if $(python) -c 'import pytest, scapy' 2>/dev/null; then \
-		MSSBPF=$(CURDIR)/$< $(python) -m pytest -q -rfEs -p no:cacheprovider tests/e2e; \
+		MSSBPF=$(CURDIR)/$< $(python) -m pytest -q -rfE -p no:cacheprovider --basetemp=$(B)/e2e tests/e2e; \
 	else \
 		echo "e2e: SKIPPED: python3-pytest or python3-scapy is not installed (make deps)"; \
 	fi

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""Fixtures of the end-to-end level: the lab with the tunnel, a plain veth pair, and a clean state.
+
+Nothing of ours may be left after any test, and nothing of others may be missing. Without root or the tools
+the level is skipped and says why. Holds no test.
+"""
+import collections
+import fcntl
+import os
+import pathlib
+import shutil
+import sys
+
+import pytest
+
+LIBRARY = pathlib.Path(__file__).resolve().parents[1] / "lib"
+sys.path.insert(0, str(LIBRARY))
+
+import bpf  # noqa: E402
+import net  # noqa: E402
+import program  # noqa: E402
+
+TOOLS = ("ip", "tc", "nft", "ethtool", "tcpdump", "bpftool", "wg", "ping", "nsenter", "unshare", "setpriv")
+LAB = "mssbpf-e2e"
+
+
+def _why_not():
+    """What keeps this machine from running the level, or None."""
+    if os.geteuid() != 0:
+        return "the end-to-end level makes network namespaces and needs root"
+    missing = [tool for tool in TOOLS if not shutil.which(tool)]
+    if missing:
+        return f"not installed: {', '.join(missing)} (make deps)"
+    result = net.run("unshare", "--net", "true")
+    return f"no network namespaces here: {result.stderr.strip()}" if result.status else None
+
+
+def pytest_report_header():
+    return f"program: {program.MSSBPF}"
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Why tests were skipped, once for each reason."""
+    reasons = collections.Counter(report.longrepr[2] for report in terminalreporter.stats.get("skipped", []))
+    for reason, number in reasons.items():
+        terminalreporter.line(f"e2e: {number} SKIPPED: {reason.removeprefix('Skipped: ')}")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "tcx: needs a kernel with TCX (6.6)")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def machine():
+    """Skips all where none can run. Two runs on one machine would meet in the namespaces' names: they wait."""
+    reason = _why_not()
+    if reason:
+        pytest.skip(reason)
+    directory = os.open("/run", os.O_RDONLY)
+    fcntl.flock(directory, fcntl.LOCK_EX)
+    yield
+    os.close(directory)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def bpf_file_system(machine):
+    """/sys/fs/bpf is mounted during the tests, and as it was afterwards."""
+    mounted = os.path.ismount("/sys/fs/bpf")
+    if not mounted:
+        net.must("mount", "-t", "bpf", "bpf", "/sys/fs/bpf")
+    yield
+    if not mounted:
+        net.must("umount", "/sys/fs/bpf")
+
+
+@pytest.fixture(autouse=True)
+def clean(request, bpf_file_system):
+    """No program of ours is left behind by the test; for pins and filters see detach_everything()."""
+    if request.node.get_closest_marker("tcx") and not bpf.has_tcx():
+        pytest.skip("this kernel has no TCX")
+    program.loaded.clear()
+    yield
+    assert not program.leftover_programs()
+
+
+def detach_everything(namespace):
+    """Ends what a test attached in a namespace, and checks that nothing of it is left there."""
+    result = program.mssbpf("detach", "--all", netns=namespace)
+    assert (result.status, result.stderr) == (0, ""), result
+    assert program.pins(namespace) == []
+    for line in net.ip("-n", namespace, "-o", "link", "show").splitlines():
+        device = line.split()[1].rstrip(":").split("@")[0]
+        if device != "lo":
+            for direction in ("ingress", "egress"):
+                assert program.our_filters(namespace, device, direction) == []
+
+
+class Pair:
+    """Two hosts, a and b, joined by one veth pair v0--v1 without offloads."""
+
+    a, b = "mssbpf-e2e-a", "mssbpf-e2e-b"
+    addresses = {4: ("192.0.2.1", "192.0.2.2"), 6: ("2001:db8::1", "2001:db8::2")}
+
+    def __init__(self):
+        for namespace in (self.a, self.b):
+            net.make_namespace(namespace)
+        self.join("v0", "v1")
+        for number, (namespace, device) in enumerate(((self.a, "v0"), (self.b, "v1"))):
+            net.ip("-n", namespace, "address", "add", f"{self.addresses[4][number]}/24", "dev", device)
+            net.ip("-n", namespace, "address", "add", f"{self.addresses[6][number]}/64", "dev", device, "nodad")
+
+    def join(self, device, peer):
+        """One more veth pair between the two."""
+        net.ip("link", "add", device, "netns", self.a, "type", "veth", "peer", "name", peer, "netns", self.b)
+        for namespace, name in ((self.a, device), (self.b, peer)):
+            net.offloads(namespace, name, "off")
+            net.ip("-n", namespace, "link", "set", name, "up")
+
+    def remove(self):
+        try:
+            for namespace in (self.a, self.b):
+                detach_everything(namespace)
+        finally:
+            for namespace in (self.a, self.b):
+                net.delete_namespace(namespace)
+
+
+@pytest.fixture
+def pair(clean):
+    made = Pair()
+    yield made
+    made.remove()
+
+
+class Lab:
+    """The lab of lab.sh; what reports that a packet is too big is dropped in it."""
+
+    client, router, far, server = (f"{LAB}-{name}" for name in ("client", "router", "far", "server"))
+    addresses = {4: ("198.51.100.2", "203.0.113.2"), 6: ("2001:db8:1::2", "2001:db8:2::2")}
+
+
+@pytest.fixture(scope="session")
+def built_lab(bpf_file_system):
+    script = str(LIBRARY / "lab.sh")
+    net.must(script, "down", LAB)
+    result = net.run(script, "up", LAB, *os.environ.get("LAB_WIREGUARD", "").split())
+    if "/dev/net/tun" in result.stderr or "wireguard-go is not installed" in result.stderr:
+        pytest.skip(result.stderr.strip())
+    assert result.status == 0, result
+    net.must(script, "icmp", LAB, "drop")
+    yield Lab()
+    net.must(script, "down", LAB)
+    assert not [name for name in os.listdir("/run/netns") if name.startswith(LAB)]
+
+
+@pytest.fixture
+def lab(built_lab, clean):
+    yield built_lab
+    for namespace in (built_lab.client, built_lab.router, built_lab.far, built_lab.server):
+        detach_everything(namespace)

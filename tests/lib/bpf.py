@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""Small BPF programs of somebody else, for the end-to-end tests: a counter with a verdict, a probe.
+
+Speaks bpf(2) directly, because bpftool 7.1 and libbpf 1.1 have no TCX. Never touches what mssbpf made.
+"""
+import ctypes
+import os
+import platform
+import struct
+
+import net
+
+BPF_MAP_CREATE, BPF_MAP_LOOKUP_ELEM, BPF_PROG_LOAD, BPF_OBJ_PIN = 0, 1, 5, 6
+BPF_OBJ_GET, BPF_PROG_GET_FD_BY_ID, BPF_OBJ_GET_INFO_BY_FD, BPF_PROG_QUERY, BPF_LINK_CREATE = 7, 13, 15, 16, 28
+BPF_MAP_TYPE_ARRAY, BPF_PROG_TYPE_SCHED_CLS = 2, 3
+BPF_TCX = {"ingress": 46, "egress": 47}
+BPF_F_BEFORE = 1 << 3
+NEXT, PASS = -1, 0  # verdicts: go on with the next program; accept here and now
+
+_SYSCALL = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "i686": 357, "armv7l": 386}
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def bpf(command, attributes):
+    """bpf(2) with packed attributes; returns (result, attributes as the kernel left them)."""
+    buffer = ctypes.create_string_buffer(attributes.ljust(144, b"\0"), 144)
+    result = _libc.syscall(_SYSCALL[platform.machine()], command, buffer, 144)
+    if result < 0:
+        error = ctypes.get_errno()
+        raise OSError(error, f"bpf({command}): {os.strerror(error)}")
+    return result, buffer.raw
+
+
+def _pointer(buffer):
+    return ctypes.addressof(buffer)
+
+
+def _instruction(code, target=0, source=0, offset=0, immediate=0):
+    return struct.pack("<BBhi", code, source << 4 | target, offset, immediate)
+
+
+def _lookup(descriptor):
+    """r0 = address of the array's element whose index is at r10 - 4."""
+    return (_instruction(0xBF, 2, 10) + _instruction(0x07, 2, immediate=-4)
+            + _instruction(0x18, 1, 1, immediate=descriptor) + _instruction(0)
+            + _instruction(0x85, immediate=1))
+
+
+def _return(verdict):
+    return _instruction(0xB7, 0, immediate=verdict) + _instruction(0x95)
+
+
+class Array:
+    """A BPF array of 64-bit numbers."""
+
+    def __init__(self, entries):
+        attributes = struct.pack("IIIII", BPF_MAP_TYPE_ARRAY, 4, 8, entries, 0)
+        self.descriptor, _ = bpf(BPF_MAP_CREATE, attributes)
+
+    def __getitem__(self, index):
+        key = ctypes.create_string_buffer(struct.pack("I", index), 4)
+        value = ctypes.create_string_buffer(8)
+        bpf(BPF_MAP_LOOKUP_ELEM, struct.pack("IIQQQ", self.descriptor, 0, _pointer(key), _pointer(value), 0))
+        return struct.unpack("Q", value.raw)[0]
+
+
+class Program:
+    """A loaded TC program."""
+
+    def __init__(self, name, code):
+        instructions = ctypes.create_string_buffer(code, len(code))
+        licence = ctypes.create_string_buffer(b"GPL")
+        log = ctypes.create_string_buffer(1 << 16)
+        attributes = struct.pack(
+            "IIQQIIQII16s", BPF_PROG_TYPE_SCHED_CLS, len(code) // 8, _pointer(instructions), _pointer(licence),
+            1, len(log), _pointer(log), 0, 0, name.encode())
+        try:
+            self.descriptor, _ = bpf(BPF_PROG_LOAD, attributes)
+        except OSError as error:
+            raise RuntimeError(f"{error}\n{log.value.decode()}") from error
+        self.link = None
+
+    def attach_tcx(self, namespace, device, direction, first=False):
+        """Attaches as TCX link, which lives as long as this object."""
+        flags = BPF_F_BEFORE if first else 0
+        with net.entered(namespace):
+            attributes = struct.pack("IIIIIIQ", self.descriptor, net.ifindex(namespace, device),
+                                     BPF_TCX[direction], flags, 0, 0, 0)
+            self.link, _ = bpf(BPF_LINK_CREATE, attributes)
+
+    def pin(self, path):
+        name = ctypes.create_string_buffer(os.fsencode(path))
+        bpf(BPF_OBJ_PIN, struct.pack("QII", _pointer(name), self.descriptor, 0))
+
+    def attach_filter(self, namespace, device, direction, pin, *options):
+        """Attaches as clsact filter, by way of a pin that is gone afterwards."""
+        self.pin(pin)
+        try:
+            # Not tc -n: that hides /sys/fs/bpf.
+            net.must("nsenter", f"--net=/run/netns/{namespace}", "tc", "filter", "add", "dev", device, direction,
+                     *options, "bpf", "direct-action", "object-pinned", str(pin))
+        finally:
+            os.unlink(pin)
+
+    def close(self):
+        for descriptor in (self.link, self.descriptor):
+            if descriptor is not None:
+                os.close(descriptor)
+        self.link = self.descriptor = None
+
+
+class Counter(Program):
+    """Counts packets and returns a verdict."""
+
+    def __init__(self, name="foreign", verdict=NEXT):
+        self.array = Array(1)
+        super().__init__(name, (
+            _instruction(0x62, 10, offset=-4) + _lookup(self.array.descriptor)
+            + _instruction(0x15, 0, offset=2)
+            + _instruction(0xB7, 1, immediate=1) + _instruction(0xDB, 0, 1)
+            + _return(verdict)))
+
+    @property
+    def packets(self):
+        return self.array[0]
+
+
+class LinearProbe(Program):
+    """Notes for each length of packet how many of its bytes are in the skb's linear part."""
+
+    SIZE = 4096
+
+    def __init__(self):
+        self.array = Array(self.SIZE)
+        super().__init__("linear_probe", (
+            _instruction(0x61, 6, 1, 76) + _instruction(0x61, 7, 1, 80)  # data, data_end
+            + _instruction(0x61, 8, 1, 0)  # len
+            + _instruction(0x1F, 7, 6)
+            + _instruction(0x57, 8, immediate=self.SIZE - 1) + _instruction(0x63, 10, 8, -4)
+            + _lookup(self.array.descriptor)
+            + _instruction(0x15, 0, offset=1) + _instruction(0x7B, 0, 7)
+            + _return(NEXT)))
+
+    def linear(self, length):
+        return self.array[length]
+
+
+def tcx_programs(namespace, device, direction):
+    """Ids of the TCX programs of a device in the order they run."""
+    ids = (ctypes.c_uint32 * 64)()
+    with net.entered(namespace):
+        attributes = struct.pack("IIIIQII", net.ifindex(namespace, device), BPF_TCX[direction], 0, 0,
+                                 _pointer(ids), len(ids), 0)
+        _, attributes = bpf(BPF_PROG_QUERY, attributes)
+    return list(ids[:struct.unpack_from("I", attributes, 24)[0]])
+
+
+def pinned_program(path):
+    """Id of the program that is pinned there."""
+    name = ctypes.create_string_buffer(os.fsencode(path))
+    descriptor, _ = bpf(BPF_OBJ_GET, struct.pack("QII", _pointer(name), 0, 0))
+    try:
+        info = ctypes.create_string_buffer(256)
+        bpf(BPF_OBJ_GET_INFO_BY_FD, struct.pack("IIQ", descriptor, len(info), _pointer(info)))
+    finally:
+        os.close(descriptor)
+    return struct.unpack_from("I", info.raw, 4)[0]
+
+
+def program_exists(number):
+    try:
+        descriptor, _ = bpf(BPF_PROG_GET_FD_BY_ID, struct.pack("III", number, 0, 0))
+    except FileNotFoundError:
+        return False
+    os.close(descriptor)
+    return True
+
+
+def has_tcx():
+    try:
+        with open("/proc/self/ns/net", "rb"):
+            ids = (ctypes.c_uint32 * 1)()
+            bpf(BPF_PROG_QUERY, struct.pack("IIIIQII", 1, BPF_TCX["egress"], 0, 0, _pointer(ids), 1, 0))
+        return True
+    except OSError:
+        return False
