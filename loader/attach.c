@@ -161,20 +161,24 @@ static int tcx_remove(const struct maps *maps, const struct mssbpf_key *key)
 
 /* clsact: a filter with our handle and priority. */
 
-/* Tells whether an entry of the device says that its clsact qdisc is ours. */
-bool clsact_is_owned(const struct maps *maps, unsigned int ifindex)
+int clsact_owner(const struct maps *maps, unsigned int ifindex)
 {
+	int owner = MSSBPF_CLSACT_FOREIGN;
+
 	for (__u32 direction = 0; direction < MSSBPF_DIRECTIONS; direction++) {
 		struct mssbpf_limit limit;
+		int err = maps_entry_get(maps, &(struct mssbpf_key){ ifindex, direction }, &limit);
 
-		if (!maps_entry_get(maps, &(struct mssbpf_key){ ifindex, direction }, &limit) && limit.clsact_owned)
-			return true;
+		if (err && err != -ENOENT)
+			return err;
+		if (!err && limit.clsact > owner)
+			owner = limit.clsact;
 	}
-	return false;
+	return owner;
 }
 
-/* Makes every entry of the device say so, or not. */
-static int clsact_own(const struct maps *maps, unsigned int ifindex, bool owned)
+/* Makes every entry of the device say so. */
+static int clsact_own(const struct maps *maps, unsigned int ifindex, __u8 owner)
 {
 	int err = 0;
 
@@ -182,10 +186,13 @@ static int clsact_own(const struct maps *maps, unsigned int ifindex, bool owned)
 		const struct mssbpf_key key = { ifindex, direction };
 		struct mssbpf_limit limit;
 
-		if (maps_entry_get(maps, &key, &limit) || limit.clsact_owned == owned)
-			continue;
-		limit.clsact_owned = owned;
-		err = maps_entry_set(maps, &key, &limit);
+		err = maps_entry_get(maps, &key, &limit);
+		if (err == -ENOENT) {
+			err = 0;
+		} else if (!err && limit.clsact != owner) {
+			limit.clsact = owner;
+			err = maps_entry_set(maps, &key, &limit);
+		}
 	}
 	return err;
 }
@@ -242,15 +249,16 @@ static int clsact_create(const struct maps *maps, const struct mssbpf_key *key, 
 {
 	struct bpf_tc_hook hook = clsact_hook(key);
 	struct bpf_tc_opts filter = clsact_filter(program, 0);
-	int err = bpf_tc_hook_create(&hook);
+	int kind, err = bpf_tc_hook_create(&hook);
 
 	(void)maps;
 	if (err && err != -EEXIST)
 		return err;
 	/* An ingress qdisc takes filters for egress too, and runs them on ingress. */
-	if (key->direction == MSSBPF_EGRESS && clsact_find(key->ifindex) == CLSACT_INGRESS)
+	kind = clsact_find(key->ifindex);
+	if (key->direction == MSSBPF_EGRESS && kind == CLSACT_INGRESS)
 		return -EBUSY;
-	return bpf_tc_attach(&hook, &filter);
+	return kind < 0 ? kind : bpf_tc_attach(&hook, &filter);
 }
 
 static int clsact_replace(const struct maps *maps, const struct mssbpf_key *key, int program)
@@ -264,27 +272,32 @@ static int clsact_replace(const struct maps *maps, const struct mssbpf_key *key,
 
 /*
  * Removes our filter; and with it the qdisc, if we created that and nothing else is in it. Only together
- * with our filter is it known to be still the one that we created.
+ * with our filter is the qdisc known to be still the one that we created, or when we were killed before
+ * the filter was in it.
  */
 static int clsact_remove(const struct maps *maps, const struct mssbpf_key *key)
 {
 	LIBBPF_OPTS(bpf_tc_hook, qdisc, .ifindex = key->ifindex, .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
+	const int owner = clsact_owner(maps, key->ifindex);
 	struct bpf_tc_hook hook = clsact_hook(key);
 	struct bpf_tc_opts filter = clsact_filter(0, 0);
 	__u32 program_id;
-	int idle, err = clsact_query(maps, key, &program_id);
+	int kind, idle = 0, err = clsact_query(maps, key, &program_id);
+	bool attached = !err;
 
-	if (err)
-		return err == -ENOENT || err == -EEXIST ? 0 : err;
-	if (!clsact_is_owned(maps, key->ifindex))
-		return bpf_tc_detach(&hook, &filter);
-	idle = clsact_is_idle(key);
+	if (err && err != -ENOENT)
+		return err == -EEXIST ? 0 : err;
+	if (owner < 0)
+		return owner;
+	if (owner == MSSBPF_CLSACT_CREATING || (owner == MSSBPF_CLSACT_OURS && attached))
+		idle = clsact_is_idle(key);
 	if (idle < 0)
 		return idle;
 	if (!idle)
-		return bpf_tc_detach(&hook, &filter);
-	err = bpf_tc_hook_destroy(&qdisc);
-	return err ?: clsact_own(maps, key->ifindex, false);
+		return attached ? bpf_tc_detach(&hook, &filter) : 0;
+	kind = clsact_find(key->ifindex);
+	err = kind == CLSACT_QDISC ? bpf_tc_hook_destroy(&qdisc) : kind < 0 ? kind : 0;
+	return err ?: clsact_own(maps, key->ifindex, MSSBPF_CLSACT_FOREIGN);
 }
 
 static const struct hook_calls hooks[HOOKS] = {
@@ -378,12 +391,10 @@ int attachment_set(const struct maps *maps, const struct mssbpf_key *key, enum h
 
 int attachment_remove(const struct maps *maps, const struct mssbpf_key *key)
 {
-	bool owned = clsact_is_owned(maps, key->ifindex);
-	int err = 0;
-
+	int owner = clsact_owner(maps, key->ifindex);
 	/* The entry of the other direction, if there is one, has to know after this one is gone. */
-	if (owned)
-		err = clsact_own(maps, key->ifindex, true);
+	int err = owner < 0 ? owner : clsact_own(maps, key->ifindex, owner);
+
 	for (enum hook hook = 0; hook < HOOKS && !err; hook++)
 		err = hooks[hook].remove(maps, key);
 	if (!err)

@@ -55,8 +55,8 @@ int attachment_set(const struct maps *maps, const struct mssbpf_key *key, enum h
  */
 int attachment_remove(const struct maps *maps, const struct mssbpf_key *key);
 
-/* Tells whether the device's clsact qdisc is one that attachment_set() created. */
-bool clsact_is_owned(const struct maps *maps, unsigned int ifindex);
+/* Whose the device's clsact qdisc is, as its entries say: an enum mssbpf_clsact, or -errno. */
+int clsact_owner(const struct maps *maps, unsigned int ifindex);
 
 /*
  * Removes all entries that nothing is attached for any more, and what is left of namespaces that are

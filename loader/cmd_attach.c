@@ -160,7 +160,7 @@ static int attach_direction(const struct maps *maps, const struct device *device
 	enum hook wanted, current;
 	__u32 program_id;
 	bool attached;
-	int err = limit_compute(device, options, &limit);
+	int kind, owner, err = limit_compute(device, options, &limit);
 
 	if (err)
 		return err;
@@ -171,11 +171,16 @@ static int attach_direction(const struct maps *maps, const struct device *device
 	}
 	attached = !err;
 	wanted = hook_choose(options, attached, current);
-	/* Written before the qdisc is made: this program may be killed between. */
-	limit.clsact_owned = clsact_is_owned(maps, key.ifindex) ||
-			     (wanted == HOOK_CLSACT && clsact_find(key.ifindex) == CLSACT_NONE);
+	kind = wanted == HOOK_CLSACT ? clsact_find(key.ifindex) : CLSACT_QDISC;
+	owner = kind == CLSACT_NONE ? MSSBPF_CLSACT_CREATING : clsact_owner(maps, key.ifindex);
+	limit.clsact = owner;
 
-	err = maps_entry_set(maps, &key, &limit) ?: attachment_set(maps, &key, wanted, link);
+	err = kind < 0 ? kind : owner < 0 ? owner : 0;
+	err = err ?: maps_entry_set(maps, &key, &limit) ?: attachment_set(maps, &key, wanted, link);
+	if (!err && limit.clsact == MSSBPF_CLSACT_CREATING) {
+		limit.clsact = MSSBPF_CLSACT_OURS;
+		err = maps_entry_set(maps, &key, &limit);
+	}
 	if (err) {
 		if (!attached)
 			attachment_remove(maps, &key);

@@ -509,21 +509,29 @@ int maps_entries(const struct maps *maps, struct entry **list, size_t *count)
 	struct mssbpf_key *previous = NULL, key;
 	struct entry *entries = NULL;
 	size_t used = 0, room = 0;
+	int err = 0;
 
-	while (maps->limits >= 0 && !bpf_map_get_next_key(maps->limits, previous, &key)) {
+	*list = NULL;
+	*count = 0;
+	while (maps->limits >= 0 && !(err = bpf_map_get_next_key(maps->limits, previous, &key))) {
 		if (used == room) {
 			struct entry *grown = reallocarray(entries, room = room * 2 + 16, sizeof(*entries));
 
 			if (!grown) {
-				free(entries);
-				return -ENOMEM;
+				err = -ENOMEM;
+				break;
 			}
 			entries = grown;
 		}
 		entries[used].key = key;
 		previous = &key;
-		if (!maps_entry_get(maps, &key, &entries[used].limit))
-			used++;
+		err = maps_entry_get(maps, &key, &entries[used++].limit);
+		if (err)
+			break;
+	}
+	if (err && err != -ENOENT) { /* -ENOENT: no further key */
+		free(entries);
+		return err;
 	}
 	if (used)
 		qsort(entries, used, sizeof(*entries), entry_compare);
@@ -569,10 +577,10 @@ static int counters_zero(const struct maps *maps, const struct mssbpf_key *key)
 
 int maps_entry_set(const struct maps *maps, const struct mssbpf_key *key, const struct mssbpf_limit *limit)
 {
-	int err;
+	int err = bpf_map_update_elem(maps->limits, key, limit, BPF_EXIST);
 
-	if (!bpf_map_update_elem(maps->limits, key, limit, BPF_EXIST))
-		return 0;
+	if (err != -ENOENT)
+		return err;
 	err = counters_zero(maps, key) ?: bpf_map_update_elem(maps->limits, key, limit, BPF_NOEXIST);
 	if (err)
 		bpf_map_delete_elem(maps->counters, key);
@@ -581,7 +589,7 @@ int maps_entry_set(const struct maps *maps, const struct mssbpf_key *key, const 
 
 int maps_entry_get(const struct maps *maps, const struct mssbpf_key *key, struct mssbpf_limit *limit)
 {
-	return bpf_map_lookup_elem(maps->limits, key, limit);
+	return maps->limits < 0 ? -ENOENT : bpf_map_lookup_elem(maps->limits, key, limit);
 }
 
 void maps_entry_remove(const struct maps *maps, const struct mssbpf_key *key)

@@ -69,7 +69,7 @@ int maps_count(const struct maps *maps, const struct mssbpf_key *key, struct mss
  */
 int maps_entry_set(const struct maps *maps, const struct mssbpf_key *key, const struct mssbpf_limit *limit);
 
-/* Reads one entry. Returns 0 or -ENOENT. */
+/* Reads one entry. Returns 0, -ENOENT when there is none or nothing is pinned, or another -errno. */
 int maps_entry_get(const struct maps *maps, const struct mssbpf_key *key, struct mssbpf_limit *limit);
 
 /* Removes an entry and its counters; that there is none is no error. */

@@ -87,12 +87,19 @@ union mssbpf_order {
 	__u64 word;
 };
 
+/* Whose a device's clsact qdisc is. */
+enum mssbpf_clsact {
+	MSSBPF_CLSACT_FOREIGN,
+	MSSBPF_CLSACT_CREATING, /* ours, but perhaps without our filter yet */
+	MSSBPF_CLSACT_OURS,
+};
+
 /* Value of the map `limits`: the order, and the loader's record of where it came from. */
 struct mssbpf_limit {
 	union mssbpf_order order;
-	__u32 mtu;	   /* the MTU the limits were derived from, bytes */
-	__u8 source;	   /* enum mssbpf_source */
-	__u8 clsact_owned; /* the device's clsact qdisc was created by us */
+	__u32 mtu;   /* the MTU the limits were derived from, bytes */
+	__u8 source; /* enum mssbpf_source */
+	__u8 clsact; /* enum mssbpf_clsact */
 	__u16 padding;
 };
 

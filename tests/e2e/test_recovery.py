@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""What the command does when the kernel refuses a call, or when somebody changed what it left behind.
+
+What is attached stays attached and is told truly; nothing of others is taken for ours.
+"""
+import os
+import shutil
+
+import pytest
+
+import net
+import program
+from test_hooks import connect
+
+hooks = pytest.mark.parametrize("hook", (pytest.param("tcx", marks=pytest.mark.tcx), "clsact"))
+
+
+def forget_pins(pair):
+    """Removes the pins by hand. A link goes with its pin; a filter stays, with maps nobody can reach."""
+    for pin in program.pins(pair.a)[1:]:
+        os.unlink(pin)
+    os.rmdir(program.PINS / str(net.inode(pair.a)))
+
+
+def refusals(pair, *words, call="bpf", error="EMFILE"):
+    """Runs a command again and again, its first, second, ... system call of this kind refused."""
+    if not shutil.which("strace"):
+        pytest.skip("strace is not installed (make deps)")
+    for number in range(1, 50):
+        result = net.run("strace", "-o", "/dev/null", "-e", f"trace={call}", "-e",
+                         f"inject={call}:error={error}:when={number}", program.MSSBPF, *words, "--netns", pair.a)
+        yield number, result
+
+
+@hooks
+@pytest.mark.parametrize("words", (("show",), ("stats",), ("attach", "v0", "--mtu", "1400")), ids=lambda words: words[0])
+def test_a_refused_call_detaches_nothing(pair, hook, words):
+    program.attach(pair.a, "v0", "--mtu", 1400, "--hook", hook)
+    for number, result in refusals(pair, *words):
+        attached = program.attached(pair.a, "v0", "egress")
+        assert attached == ((1, 0) if hook == "tcx" else (0, 1)), (number, result)
+        assert result.status == 0 or result.stderr.startswith("mssbpf: "), (number, result)
+        assert not (words[0] == "show" and result.status == 0 and "v0" not in result.stdout), (number, result)
+    assert connect(pair)[0] == 1360
+
+
+@hooks
+@pytest.mark.parametrize("call,error", (("bpf", "ENOMEM"), ("sendto", "ENOBUFS")))
+def test_a_refused_call_in_detach_is_told(pair, hook, call, error):
+    """Success is said only when nothing is left; after a failure, the command again removes the rest."""
+    program.attach(pair.a, "v0", "--mtu", 1400, "--hook", hook)
+    for number, result in refusals(pair, "detach", "v0", call=call, error=error):
+        if result.status == 0:
+            assert program.attached(pair.a, "v0", "egress") == (0, 0), (number, result)
+            assert not program.has_clsact(pair.a, "v0"), (number, result)
+            program.attach(pair.a, "v0", "--mtu", 1400, "--hook", hook)
+        else:
+            assert result.stderr.startswith("mssbpf: "), (number, result)
+            if sum(program.attached(pair.a, "v0", "egress")) == 0:
+                program.attach(pair.a, "v0", "--mtu", 1400, "--hook", hook)
+
+
+def test_a_filter_whose_maps_are_lost_is_replaced(pair):
+    program.attach(pair.a, "v0", "--mtu", 1400, "--hook", "clsact")
+    forget_pins(pair)
+    assert program.show(pair.a) == {}
+    program.attach(pair.a, "v0", "--mtu", 1300)
+    assert connect(pair)[0] == 1260
+    assert program.counted(pair.a, "v0") == {"syn": 1, "clamped": 1}
+    assert program.attached(pair.a, "v0", "egress") == (0, 1)
+
+
+def test_a_filter_whose_maps_are_lost_is_detached(pair):
+    program.attach(pair.a, "v0", "--hook", "clsact", "--direction", "both")
+    forget_pins(pair)
+    program.detach(pair.a, "v0")
+    assert program.attached(pair.a, "v0", "egress") == program.attached(pair.a, "v0", "ingress") == (0, 0)
+
+
+@hooks
+def test_a_pinned_program_that_is_lost(pair, hook):
+    """Somebody removed the pin of a program: attach pins programs anew, limits and counters go on."""
+    program.attach(pair.a, "v0", "--mtu", 1400, "--hook", hook)
+    assert connect(pair)[0] == 1360
+    os.unlink(program.PINS / str(net.inode(pair.a)) / "mssbpf_tc_eth_egress")
+    program.attach(pair.a, "v0", "--mtu", 1300)
+    assert connect(pair)[0] == 1260
+    assert program.counted(pair.a, "v0") == {"syn": 2, "clamped": 2}
+
+
+@pytest.mark.parametrize("name", ("meta", "limits", "counters"))
+def test_a_pinned_map_that_is_lost(pair, name):
+    """Nothing is guessed: every verb says what is wrong and what removes the rest."""
+    program.attach(pair.a, "v0")
+    os.unlink(program.PINS / str(net.inode(pair.a)) / name)
+    for words in (("attach", "v0"), ("detach", "--all"), ("show",), ("stats", "--json")):
+        program.refused(program.mssbpf(*words, netns=pair.a), 1, "not whole.*rm -r")
+    forget_pins(pair)
+
+
+def test_rights_without_sys_admin(pair):
+    """CAP_BPF and CAP_NET_ADMIN are enough to list and to detach what is attached by clsact."""
+    program.attach(pair.a, "v0", "--mtu", 1400, "--hook", "clsact")
+    for words, said in (("show", "clsact"), ("stats", "egress"), ("detach", "")):
+        result = net.run("nsenter", f"--net=/run/netns/{pair.a}", "setpriv", "--bounding-set=-sys_admin",
+                         program.MSSBPF, words, "v0")
+        assert (result.status, result.stderr) == (0, "") and said in result.stdout, result
+    assert not program.has_clsact(pair.a, "v0")
+
+
+@pytest.mark.tcx
+def test_detach_all_after_moving_both_directions(pair):
+    program.attach(pair.a, "v0", "--direction", "both")
+    program.attach(pair.a, "v0", "--direction", "both", "--hook", "clsact")
+    program.detach(pair.a, "--all")
+    assert not program.has_clsact(pair.a, "v0")
+
+
+@pytest.mark.parametrize("words", (("show",), ("detach", "--all"), ("attach", "v0", "--hook", "clsact")),
+                         ids=lambda words: words[0])
+def test_a_qdisc_that_took_the_place_of_ours(pair, words):
+    """Ours was deleted and somebody made his own: it stays, whatever comes after."""
+    program.attach(pair.a, "v0", "--hook", "clsact")
+    net.must("tc", "-n", pair.a, "qdisc", "del", "dev", "v0", "clsact")
+    net.must("tc", "-n", pair.a, "qdisc", "add", "dev", "v0", "clsact")
+    assert program.mssbpf(*words, netns=pair.a).status == 0
+    program.mssbpf("detach", "--all", netns=pair.a)
+    assert program.has_clsact(pair.a, "v0")
+
+
+def test_a_qdisc_made_in_vain_is_removed(pair):
+    """The filter is refused after the qdisc was made for it."""
+    if not shutil.which("strace"):
+        pytest.skip("strace is not installed (make deps)")
+    refused = 0
+    for number in range(1, 30):
+        result = net.run("strace", "-o", "/dev/null", "-e", "trace=sendto", "-e",
+                         f"inject=sendto:error=ENOBUFS:when={number}", program.MSSBPF, "attach", "v0", "--hook",
+                         "clsact", "--netns", pair.a)
+        refused += result.status == 1
+        program.mssbpf("detach", "v0", netns=pair.a)
+        assert not program.has_clsact(pair.a, "v0"), (number, result)
+    assert refused > 2
+
+
+@pytest.mark.tcx
+def test_what_a_deleted_namespace_left_is_removed(pair):
+    net.make_namespace("mssbpf-e2e-gone")
+    net.ip("-n", "mssbpf-e2e-gone", "link", "add", "g0", "type", "veth", "peer", "name", "g1")
+    program.attach("mssbpf-e2e-gone", "g0")
+    folder = program.PINS / str(net.inode("mssbpf-e2e-gone"))
+    assert folder.exists()
+    net.delete_namespace("mssbpf-e2e-gone")
+    for _ in range(100):  # the kernel takes devices down a little later
+        program.attach(pair.a, "v0")
+        if not folder.exists():
+            break
+    assert not folder.exists()
+
+
+def test_an_ifb_is_warned_of(pair):
+    net.ip("-n", pair.a, "link", "add", "i0", "type", "ifb")
+    result = program.mssbpf("attach", "i0", netns=pair.a)
+    assert result.status == 0
+    assert result.stderr.startswith("mssbpf: warning: i0: an ifb"), result
+
+
+def test_netns_before_the_verb(pair):
+    for words in (("-n", pair.a), ("--netns", pair.a), (f"--netns={pair.a}",), ("-v", "-n", pair.a)):
+        assert net.run(program.MSSBPF, *words, "attach", "v0").status == 0
+        result = net.run(program.MSSBPF, *words, "show", "v0")
+        assert result.status == 0 and "v0" in result.stdout, result
+        assert net.run(program.MSSBPF, *words, "detach", "v0").status == 0
