@@ -45,7 +45,8 @@ static int detach_interface(const struct maps *maps, const char *name)
 		if (maps_entry_get(maps, &key, &limit) && attachment_query(maps, &key, &hook, &program_id))
 			continue;
 		found = true;
-		status = detach_key(maps, &key, name) ?: status;
+		if (detach_key(maps, &key, name))
+			status = EXIT_FAILED;
 	}
 	return found ? status : error("%s: not attached; 'mssbpf show' lists what is", name);
 }
@@ -63,7 +64,8 @@ static int detach_all(const struct maps *maps)
 	for (size_t i = 0; i < count && !err; i++) {
 		const struct device *device = devices_find(&devices, entries[i].key.ifindex);
 
-		status = detach_key(maps, &entries[i].key, device ? device->name : "?") ?: status;
+		if (detach_key(maps, &entries[i].key, device ? device->name : "?"))
+			status = EXIT_FAILED;
 	}
 	free(entries);
 	devices_free(&devices);
@@ -82,8 +84,8 @@ static int detach_run(const struct options *options)
 	err = attachments_reap(&maps);
 	if (err)
 		status = error("cannot clean up after interfaces that are gone: %s", strerror(-err));
-	if (options->all)
-		status = detach_all(&maps) ?: status;
+	if (options->all && detach_all(&maps))
+		status = EXIT_FAILED;
 	for (int i = 0; i < options->interface_count; i++)
 		if (detach_interface(&maps, options->interfaces[i]))
 			status = EXIT_FAILED;
