@@ -5,6 +5,7 @@
 #include "attach.h"
 
 #include "netlink.h"
+#include "pins.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -443,6 +444,6 @@ int attachments_reap(const struct maps *maps)
 			err = attachment_remove(maps, &entries[i].key);
 	}
 	free(entries);
-	maps_reap_folders(maps, folder_is_dead);
+	pins_reap_folders(maps, folder_is_dead);
 	return err;
 }

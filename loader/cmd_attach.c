@@ -6,6 +6,7 @@
 #include "attach.h"
 #include "cli.h"
 #include "netlink.h"
+#include "pins.h"
 #include "privileges.h"
 
 #include <errno.h>
@@ -234,7 +235,7 @@ static int programs_upgrade(struct maps *maps)
 	}
 	free(entries);
 	devices_free(&devices);
-	err = err ?: maps_programs_settle(maps);
+	err = err ?: pins_settle(maps);
 	if (err)
 		error("cannot replace the attached programs: %s; the old ones go on", strerror(-err));
 	return err;
@@ -254,7 +255,7 @@ static int attach_run(const struct options *options)
 			"--hook tcx: this kernel has no TCX (it came with Linux 6.6): --hook clsact does the same");
 	if (options->mtu)
 		warn_limits("attach", options->mtu, options);
-	if (maps_create(&maps, options->max_entries))
+	if (pins_create(&maps, options->max_entries))
 		return EXIT_FAILED;
 	err = attachments_reap(&maps);
 	if (err)
@@ -264,7 +265,7 @@ static int attach_run(const struct options *options)
 	for (int i = 0; i < options->interface_count; i++)
 		if (attach_interface(&maps, options->interfaces[i], options))
 			status = EXIT_FAILED;
-	maps_close(&maps);
+	pins_close(&maps);
 	return status;
 }
 

@@ -6,6 +6,7 @@
 #include "attach.h"
 #include "cli.h"
 #include "netlink.h"
+#include "pins.h"
 #include "privileges.h"
 
 #include <errno.h>
@@ -79,7 +80,7 @@ static int detach_run(const struct options *options)
 
 	if (options->all == !!options->interface_count)
 		return usage_error(&verb_detach, "detach: name interfaces, or say --all");
-	if (privileges_check(false) || maps_open(&maps))
+	if (privileges_check(false) || pins_open(&maps))
 		return EXIT_FAILED;
 	err = attachments_reap(&maps);
 	if (err)
@@ -89,7 +90,7 @@ static int detach_run(const struct options *options)
 	for (int i = 0; i < options->interface_count; i++)
 		if (detach_interface(&maps, options->interfaces[i]))
 			status = EXIT_FAILED;
-	maps_close(&maps);
+	pins_close(&maps);
 	return status;
 }
 

@@ -5,6 +5,7 @@
 #include "report.h"
 
 #include "netlink.h"
+#include "pins.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -89,11 +90,11 @@ int report_collect(const struct options *options, struct report *report)
 	struct maps maps;
 
 	*report = (struct report){};
-	if (!indexes || maps_open(&maps))
+	if (!indexes || pins_open(&maps))
 		goto out;
 	status = interfaces_resolve(options, indexes);
 	err = attachments_reap(&maps) ?: report_fill(options, indexes, &maps, report);
-	maps_close(&maps);
+	pins_close(&maps);
 	report->complete = !err;
 	if (err)
 		status = error("cannot read what is attached: %s", strerror(-err));

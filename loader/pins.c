@@ -1,0 +1,444 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * The pinned state: lock, folder, maps, programs. Not a place that attaches anything, nor reads entries.
+ */
+#include "pins.h"
+
+#include "bpffs.h"
+#include "cli.h"
+#include "mssbpf.skel.h"
+#include "netns.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#define TOP BPFFS "/mssbpf"
+
+static const struct maps nothing = { .lock = -1, .limits = -1, .counters = -1 };
+
+/* Where each program is, in the skeleton and in the folder. */
+static const struct {
+	enum mssbpf_link link;
+	enum mssbpf_direction direction;
+	const char *name;
+} entry_points[] = {
+	{ MSSBPF_LINK_ETHERNET, MSSBPF_EGRESS, "mssbpf_tc_eth_egress" },
+	{ MSSBPF_LINK_ETHERNET, MSSBPF_INGRESS, "mssbpf_tc_eth_ingress" },
+	{ MSSBPF_LINK_NONE, MSSBPF_EGRESS, "mssbpf_tc_l3_egress" },
+	{ MSSBPF_LINK_NONE, MSSBPF_INGRESS, "mssbpf_tc_l3_ingress" },
+};
+
+#define ARRAY_SIZE(array) (sizeof(array) / sizeof(*(array)))
+
+struct path {
+	char text[512];
+};
+
+static struct path path_of(const char *folder, const char *name)
+{
+	struct path path;
+
+	if (snprintf(path.text, sizeof(path.text), "%s/%s", folder, name) >= (int)sizeof(path.text))
+		*path.text = '\0'; /* no such file */
+	return path;
+}
+
+static struct path folder_beside(const struct maps *maps, const char *suffix)
+{
+	struct path path;
+
+	snprintf(path.text, sizeof(path.text), "%s%s", maps->folder, suffix);
+	return path;
+}
+
+/* FNV-1a over the embedded object: tells builds apart. */
+static uint64_t build_hash(void)
+{
+	uint64_t hash = 0xcbf29ce484222325;
+	const unsigned char *bytes;
+	size_t size;
+
+	bytes = mssbpf_bpf__elf_bytes(&size);
+	for (size_t i = 0; i < size; i++)
+		hash = (hash ^ bytes[i]) * 0x100000001b3;
+	return hash;
+}
+
+/* Removes a folder of pins; there may be none. Removing a link's pin detaches it. */
+static void folder_remove(const char *folder)
+{
+	const struct dirent *file;
+	DIR *directory = opendir(folder);
+
+	if (!directory)
+		return;
+	while ((file = readdir(directory)))
+		unlink(path_of(folder, file->d_name).text);
+	closedir(directory);
+	rmdir(folder);
+}
+
+/*
+ * Takes the lock. Returns 0 with *lock == -1 when there is no folder to lock and none is to be made. The
+ * folder may be removed by the one who held the lock before: then it is made or looked for anew.
+ */
+static int top_lock(bool create, int *lock)
+{
+	for (;;) {
+		struct stat locked, named;
+		int fd;
+
+		if (create && mkdir(TOP, 0700) && errno != EEXIST)
+			return -errno;
+		fd = open(TOP, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (fd < 0 && errno == ENOENT && create)
+			continue;
+		*lock = fd;
+		if (fd < 0)
+			return errno == ENOENT ? 0 : -errno;
+		while (flock(fd, LOCK_EX))
+			if (errno != EINTR)
+				return -errno;
+		if (!fstat(fd, &locked) && !stat(TOP, &named) && locked.st_ino == named.st_ino)
+			return 0;
+		close(fd);
+	}
+}
+
+static int map_info(int fd, struct bpf_map_info *info)
+{
+	__u32 length = sizeof(*info);
+
+	*info = (struct bpf_map_info){};
+	return bpf_obj_get_info_by_fd(fd, info, &length);
+}
+
+/* Opens a pinned map if it has the given make. Returns its fd, -EPROTO for another make, or -errno. */
+static int map_open(const char *folder, const char *name, __u32 type, __u32 key_size, __u32 value_size)
+{
+	struct bpf_map_info info;
+	int fd = bpf_obj_get(path_of(folder, name).text);
+
+	if (fd < 0)
+		return -errno;
+	if (!map_info(fd, &info) && info.type == type && info.key_size == key_size && info.value_size == value_size)
+		return fd;
+	close(fd);
+	return -EPROTO;
+}
+
+static int meta_read(const char *folder, struct mssbpf_meta *meta)
+{
+	int err, fd = map_open(folder, "meta", BPF_MAP_TYPE_ARRAY, sizeof(__u32), sizeof(*meta));
+
+	if (fd < 0)
+		return fd;
+	err = bpf_map_lookup_elem(fd, &(__u32){ 0 }, meta);
+	close(fd);
+	return err ?: meta->abi == MSSBPF_ABI ? 0 : -EPROTO;
+}
+
+static int meta_write(const char *folder)
+{
+	struct mssbpf_meta meta = { .abi = MSSBPF_ABI, .build = build_hash() };
+	int err, fd = bpf_obj_get(path_of(folder, "meta").text);
+
+	if (fd < 0)
+		return -errno;
+	err = bpf_map_update_elem(fd, &(__u32){ 0 }, &meta, BPF_ANY);
+	close(fd);
+	return err;
+}
+
+/* Opens the maps in the folder, which is there. Says what is wrong. */
+static int folder_open(struct maps *maps)
+{
+	struct mssbpf_meta meta;
+	struct bpf_map_info info;
+	int err = meta_read(maps->folder, &meta);
+
+	if (err)
+		goto out;
+	maps->limits = map_open(maps->folder, "limits", BPF_MAP_TYPE_HASH, sizeof(struct mssbpf_key),
+				sizeof(struct mssbpf_limit));
+	maps->counters = map_open(maps->folder, "counters", BPF_MAP_TYPE_PERCPU_HASH, sizeof(struct mssbpf_key),
+				  sizeof(struct mssbpf_counters));
+	err = maps->limits < 0 ? maps->limits : maps->counters < 0 ? maps->counters : map_info(maps->limits, &info);
+	if (err)
+		goto out;
+	maps->max_entries = info.max_entries;
+	maps->outdated = meta.build != build_hash();
+out:
+	if (err == -ENOENT)
+		error("%s: not whole, somebody removed pins: 'rm -r %s' removes the rest and takes off what is "
+		      "attached by TCX; then attach anew",
+		      maps->folder, maps->folder);
+	else if (err == -EPROTO)
+		error("%s: pinned maps of another layout than this program's (%d): left alone; 'mssbpf detach --all' "
+		      "of the version that made them removes them",
+		      maps->folder, MSSBPF_ABI);
+	else if (err)
+		error("%s: cannot read the pinned maps: %s%s", maps->folder, strerror(-err),
+		      err == -EPERM || err == -EACCES ? "; this takes root, or CAP_BPF" : "");
+	return err;
+}
+
+/* Locks; leaves maps->lock at -1 when nothing is pinned for this namespace. Says what is wrong. */
+static int pins_lock(struct maps *maps, bool create)
+{
+	int err;
+
+	*maps = nothing;
+	if (!netns_inode()) {
+		error("/proc/self/ns/net: cannot tell which network namespace this is: is /proc mounted?");
+		return -ENOENT;
+	}
+	snprintf(maps->folder, sizeof(maps->folder), TOP "/%lu", (unsigned long)netns_inode());
+	err = top_lock(create, &maps->lock);
+	if (err) {
+		error(TOP ": cannot open and lock: %s%s", strerror(-err),
+		      err == -EPERM || err == -EACCES ? "; this takes root, or rights to " BPFFS : "");
+		return err;
+	}
+	if (maps->lock < 0)
+		return 0;
+	folder_remove(folder_beside(maps, "_new").text);
+	folder_remove(folder_beside(maps, "_old").text);
+	return 0;
+}
+
+static void pins_release(struct maps *maps)
+{
+	const int fds[] = { maps->limits, maps->counters, maps->lock };
+
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(entry_points); i++)
+		if (maps->programs[entry_points[i].link][entry_points[i].direction] > 0)
+			close(maps->programs[entry_points[i].link][entry_points[i].direction]);
+	*maps = nothing;
+}
+
+int pins_open(struct maps *maps)
+{
+	bool mounted;
+	int err;
+
+	*maps = nothing;
+	err = bpffs_find(false, &mounted);
+	if (err || !mounted)
+		return err;
+	err = pins_lock(maps, false);
+	if (err || maps->lock < 0)
+		return err;
+	if (access(maps->folder, F_OK)) {
+		rmdir(TOP);
+		pins_release(maps);
+		return 0;
+	}
+	err = folder_open(maps);
+	if (err)
+		pins_release(maps);
+	return err;
+}
+
+static struct bpf_program *skeleton_program(const struct mssbpf_bpf *skeleton, const char *name)
+{
+	return bpf_object__find_program_by_name(skeleton->obj, name);
+}
+
+/* Names the feature that is missing when the kernel does not take the programs. */
+static void load_explain(int err)
+{
+	struct utsname system = {};
+
+	uname(&system);
+	if (err == -EPERM)
+		error("loading the BPF programs: %s; this takes CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON",
+		      strerror(-err));
+	else if (err == -ENOSYS)
+		error("loading the BPF programs: this kernel (%s) has no bpf(), CONFIG_BPF_SYSCALL", system.release);
+	else if (libbpf_probe_bpf_prog_type(BPF_PROG_TYPE_SCHED_CLS, NULL) == 0)
+		error("loading the BPF programs: this kernel (%s) has no TC programs, CONFIG_NET_CLS_ACT and "
+		      "CONFIG_NET_CLS_BPF",
+		      system.release);
+	else
+		error("loading the BPF programs: %s; Linux 5.10 or later is needed, this is %s; --verbose shows more",
+		      strerror(-err), system.release);
+}
+
+/* Loads this build's programs, with the maps that are open in *maps or with new ones. */
+static int skeleton_load(const struct maps *maps, unsigned int max_entries, struct mssbpf_bpf **loaded)
+{
+	struct mssbpf_bpf *skeleton = mssbpf_bpf__open();
+	int err;
+
+	if (!skeleton) {
+		err = -errno;
+		goto out;
+	}
+	bpf_map__set_max_entries(skeleton->maps.limits, max_entries);
+	bpf_map__set_max_entries(skeleton->maps.counters, max_entries);
+	if (maps->limits >= 0) {
+		err = bpf_map__reuse_fd(skeleton->maps.limits, maps->limits);
+		err = err ?: bpf_map__reuse_fd(skeleton->maps.counters, maps->counters);
+		if (err)
+			goto out;
+	}
+	err = mssbpf_bpf__load(skeleton);
+out:
+	if (err) {
+		load_explain(err);
+		mssbpf_bpf__destroy(skeleton);
+		return err;
+	}
+	*loaded = skeleton;
+	return 0;
+}
+
+/* Makes the folder from nothing: complete beside its place, then renamed into it. */
+static int folder_make(struct maps *maps, unsigned int max_entries)
+{
+	struct path draft = folder_beside(maps, "_new");
+	struct mssbpf_bpf *skeleton;
+	int err = skeleton_load(maps, max_entries, &skeleton);
+
+	if (err)
+		return err;
+	err = mkdir(draft.text, 0700) ? -errno : 0;
+	err = err ?: bpf_map__pin(skeleton->maps.limits, path_of(draft.text, "limits").text);
+	err = err ?: bpf_map__pin(skeleton->maps.counters, path_of(draft.text, "counters").text);
+	err = err ?: bpf_map__pin(skeleton->maps.meta, path_of(draft.text, "meta").text);
+	for (size_t i = 0; i < ARRAY_SIZE(entry_points) && !err; i++)
+		err = bpf_program__pin(skeleton_program(skeleton, entry_points[i].name),
+				       path_of(draft.text, entry_points[i].name).text);
+	err = err ?: meta_write(draft.text);
+	if (!err && rename(draft.text, maps->folder))
+		err = -errno;
+	if (err) {
+		folder_remove(draft.text);
+		error("%s: cannot pin maps and programs: %s", maps->folder, strerror(-err));
+	}
+	mssbpf_bpf__destroy(skeleton);
+	return err;
+}
+
+/* Puts this build's programs in the place of another's. */
+static int programs_replace(struct maps *maps)
+{
+	struct mssbpf_bpf *skeleton;
+	int err = skeleton_load(maps, maps->max_entries, &skeleton);
+
+	if (err)
+		return err;
+	for (size_t i = 0; i < ARRAY_SIZE(entry_points) && !err; i++) {
+		struct path pin = path_of(maps->folder, entry_points[i].name);
+		struct path draft = path_of(maps->folder, "program_new");
+
+		unlink(draft.text);
+		err = bpf_program__pin(skeleton_program(skeleton, entry_points[i].name), draft.text);
+		if (!err && rename(draft.text, pin.text))
+			err = -errno;
+	}
+	if (err)
+		error("%s: cannot pin the new programs: %s", maps->folder, strerror(-err));
+	mssbpf_bpf__destroy(skeleton);
+	return err;
+}
+
+static bool programs_pinned(const struct maps *maps)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(entry_points); i++)
+		if (access(path_of(maps->folder, entry_points[i].name).text, F_OK))
+			return false;
+	return true;
+}
+
+static int programs_open(struct maps *maps)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(entry_points); i++) {
+		int fd = bpf_obj_get(path_of(maps->folder, entry_points[i].name).text);
+
+		if (fd < 0) {
+			int err = -errno;
+
+			error("%s/%s: cannot open the pinned program: %s", maps->folder, entry_points[i].name,
+			      strerror(-err));
+			return err;
+		}
+		maps->programs[entry_points[i].link][entry_points[i].direction] = fd;
+	}
+	return 0;
+}
+
+int pins_create(struct maps *maps, unsigned int max_entries)
+{
+	bool mounted;
+	int err;
+
+	*maps = nothing;
+	err = bpffs_find(true, &mounted) ?: pins_lock(maps, true);
+	if (err)
+		return err;
+	if (access(maps->folder, F_OK))
+		err = folder_make(maps, max_entries ?: MAX_ENTRIES_DEFAULT);
+	err = err ?: folder_open(maps);
+	if (!err && (maps->outdated || !programs_pinned(maps)))
+		err = programs_replace(maps);
+	err = err ?: programs_open(maps);
+	if (!err && max_entries && max_entries != maps->max_entries)
+		warning("--max-entries %u: the maps are there with %u; 'mssbpf detach --all' first, to make them anew",
+			max_entries, maps->max_entries);
+	if (err)
+		pins_close(maps);
+	return err;
+}
+
+int pins_settle(struct maps *maps)
+{
+	int err = meta_write(maps->folder);
+
+	if (!err)
+		maps->outdated = false;
+	return err;
+}
+
+void pins_close(struct maps *maps)
+{
+	struct path old = folder_beside(maps, "_old");
+	struct mssbpf_key first;
+
+	if (maps->limits >= 0 && bpf_map_get_next_key(maps->limits, NULL, &first) && errno == ENOENT &&
+	    !rename(maps->folder, old.text))
+		folder_remove(old.text);
+	if (maps->lock >= 0)
+		rmdir(TOP);
+	pins_release(maps);
+}
+
+void pins_reap_folders(const struct maps *maps, bool (*dead)(const char *folder))
+{
+	DIR *directory = maps->lock < 0 ? NULL : opendir(TOP);
+	const struct dirent *file;
+
+	while (directory && (file = readdir(directory))) {
+		struct path path = path_of(TOP, file->d_name);
+
+		if (*file->d_name != '.' && strcmp(path.text, maps->folder) && dead(path.text))
+			folder_remove(path.text);
+	}
+	if (directory)
+		closedir(directory);
+}

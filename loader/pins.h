@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The state that outlives a command: maps and programs, pinned under /sys/fs/bpf/mssbpf/, a folder for
+ * each network namespace. Not about interfaces: what is attached where is attach.c's.
+ *
+ * All of it happens under one lock (flock) on /sys/fs/bpf/mssbpf. A namespace's folder is made complete
+ * beside its place and renamed into it, and renamed away before it is taken apart: a folder that is
+ * there is whole, whenever a command was killed.
+ */
+#ifndef MSSBPF_PINS_H
+#define MSSBPF_PINS_H
+
+#include "maps.h"
+
+enum {
+	/* Entries, one for each interface and direction. */
+	MAX_ENTRIES_DEFAULT = 65536,
+	MAX_ENTRIES_LIMIT = 1 << 20,
+};
+
+/*
+ * Locks and opens what is pinned for the current network namespace; that may be nothing (lock == -1).
+ * Returns 0, or -errno after saying what is wrong.
+ */
+int pins_open(struct maps *maps);
+
+/*
+ * Like pins_open(), but makes and pins what is missing: maps of max_entries (0: the default), and the
+ * programs of this build. Older programs remain attached and maps->outdated is set: attach them anew,
+ * then call pins_settle().
+ */
+int pins_create(struct maps *maps, unsigned int max_entries);
+
+/* Records that every attached program is of this build. Returns 0 or -errno. */
+int pins_settle(struct maps *maps);
+
+/* Unlocks; when no entry is left, everything pinned for the namespace is removed first. */
+void pins_close(struct maps *maps);
+
+/*
+ * Removes the folders of other network namespaces that dead() says nothing is alive in: an inode number
+ * is given again only by chance.
+ */
+void pins_reap_folders(const struct maps *maps, bool (*dead)(const char *folder));
+
+#endif
