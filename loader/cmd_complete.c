@@ -8,6 +8,7 @@
 #include "report.h"
 
 #include <dirent.h>
+#include <linux/if_arp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +22,8 @@ static void list_interfaces(void)
 	if (devices_get(&devices))
 		return;
 	for (size_t i = 0; i < devices.count; i++)
-		puts(devices.list[i].name);
+		if (devices.list[i].arphrd != ARPHRD_LOOPBACK)
+			puts(devices.list[i].name);
 	devices_free(&devices);
 }
 
