@@ -227,7 +227,8 @@ static int clsact_side_of(const struct mssbpf_key *key, struct clsact_side *side
 static int clsact_query(const struct maps *maps, const struct mssbpf_key *key, __u32 *program_id)
 {
 	struct clsact_side side;
-	int err = clsact_side_of(key, &side);
+	int kind = key->direction == MSSBPF_EGRESS ? clsact_find(key->ifindex) : CLSACT_QDISC;
+	int err = kind == CLSACT_INGRESS ? -ENOENT : clsact_side_of(key, &side);
 
 	(void)maps;
 	if (err)
@@ -250,16 +251,22 @@ static int clsact_create(const struct maps *maps, const struct mssbpf_key *key, 
 {
 	struct bpf_tc_hook hook = clsact_hook(key);
 	struct bpf_tc_opts filter = clsact_filter(program, 0);
-	int kind, err = bpf_tc_hook_create(&hook);
+	int err, kind = clsact_find(key->ifindex);
 
-	(void)maps;
-	if (err && err != -EEXIST)
-		return err;
+	if (kind < 0)
+		return kind;
 	/* An ingress qdisc takes filters for egress too, and runs them on ingress. */
-	kind = clsact_find(key->ifindex);
-	if (key->direction == MSSBPF_EGRESS && kind == CLSACT_INGRESS)
+	if (kind == CLSACT_INGRESS && key->direction == MSSBPF_EGRESS)
 		return -EBUSY;
-	return kind < 0 ? kind : bpf_tc_attach(&hook, &filter);
+	if (kind != CLSACT_NONE)
+		return bpf_tc_attach(&hook, &filter);
+
+	/* Said before it is so: we may be killed between. */
+	err = clsact_own(maps, key->ifindex, MSSBPF_CLSACT_CREATING) ?: bpf_tc_hook_create(&hook);
+	if (err == -EEXIST) /* somebody else was faster */
+		return clsact_own(maps, key->ifindex, MSSBPF_CLSACT_FOREIGN) ?: bpf_tc_attach(&hook, &filter);
+	err = err ?: bpf_tc_attach(&hook, &filter);
+	return err ?: clsact_own(maps, key->ifindex, MSSBPF_CLSACT_OURS);
 }
 
 static int clsact_replace(const struct maps *maps, const struct mssbpf_key *key, int program)
@@ -272,33 +279,50 @@ static int clsact_replace(const struct maps *maps, const struct mssbpf_key *key,
 }
 
 /*
- * Removes our filter; and with it the qdisc, if we created that and nothing else is in it. Only together
- * with our filter is the qdisc known to be still the one that we created, or when we were killed before
- * the filter was in it.
+ * Tells whether the qdisc is ours and there for the sake of our filter at `key` alone: 0, 1 or -errno.
+ * While our filter is in it, it is the one that we created; without, it may be somebody else's by now,
+ * unless we were killed before the filter was in.
  */
+static int clsact_is_ours_alone(const struct maps *maps, const struct mssbpf_key *key, bool attached)
+{
+	int owner = clsact_owner(maps, key->ifindex), kind;
+
+	if (owner < 0)
+		return owner;
+	if (owner == MSSBPF_CLSACT_FOREIGN || (owner == MSSBPF_CLSACT_OURS && !attached))
+		return 0;
+	kind = clsact_find(key->ifindex);
+	if (kind != CLSACT_QDISC)
+		return kind < 0 ? kind : 0;
+	return clsact_is_idle(key);
+}
+
+/* Removes our filter; and with it the qdisc, if that is ours and nothing else is in it. */
 static int clsact_remove(const struct maps *maps, const struct mssbpf_key *key)
 {
 	LIBBPF_OPTS(bpf_tc_hook, qdisc, .ifindex = key->ifindex, .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
-	const int owner = clsact_owner(maps, key->ifindex);
+	const struct mssbpf_key other = { key->ifindex, !key->direction };
 	struct bpf_tc_hook hook = clsact_hook(key);
 	struct bpf_tc_opts filter = clsact_filter(0, 0);
 	__u32 program_id;
-	int kind, idle = 0, err = clsact_query(maps, key, &program_id);
+	int alone, err = clsact_query(maps, key, &program_id);
 	bool attached = !err;
 
 	if (err && err != -ENOENT)
 		return err == -EEXIST ? 0 : err;
-	if (owner < 0)
-		return owner;
-	if (owner == MSSBPF_CLSACT_CREATING || (owner == MSSBPF_CLSACT_OURS && attached))
-		idle = clsact_is_idle(key);
-	if (idle < 0)
-		return idle;
-	if (!idle)
-		return attached ? bpf_tc_detach(&hook, &filter) : 0;
-	kind = clsact_find(key->ifindex);
-	err = kind == CLSACT_QDISC ? bpf_tc_hook_destroy(&qdisc) : kind < 0 ? kind : 0;
-	return err ?: clsact_own(maps, key->ifindex, MSSBPF_CLSACT_FOREIGN);
+	alone = clsact_is_ours_alone(maps, key, attached);
+	if (alone < 0)
+		return alone;
+	if (alone)
+		err = bpf_tc_hook_destroy(&qdisc);
+	else
+		err = attached ? bpf_tc_detach(&hook, &filter) : 0;
+	/* Without a filter of ours in it, a qdisc may be replaced unseen: it is ours no more. */
+	if (!err && !alone)
+		err = clsact_query(maps, &other, &program_id);
+	else if (!err)
+		err = -ENOENT;
+	return err == -ENOENT || err == -EEXIST ? clsact_own(maps, key->ifindex, MSSBPF_CLSACT_FOREIGN) : err;
 }
 
 static const struct hook_calls hooks[HOOKS] = {
@@ -379,14 +403,17 @@ int attachment_set(const struct maps *maps, const struct mssbpf_key *key, enum h
 	int program = maps->programs[link][key->direction];
 	__u32 program_id;
 	int err = hooks[hook].query(maps, key, &program_id);
+	bool fresh = err == -ENOENT;
 
-	if (err == -ENOENT)
+	if (fresh)
 		err = hooks[hook].create(maps, key, program);
 	else if (!err)
 		err = hooks[hook].replace(maps, key, program);
 	for (enum hook other = 0; other < HOOKS && !err; other++)
 		if (other != hook)
 			err = hooks[other].remove(maps, key);
+	if (err && fresh)
+		hooks[hook].remove(maps, key);
 	return err;
 }
 
@@ -398,9 +425,25 @@ int attachment_remove(const struct maps *maps, const struct mssbpf_key *key)
 
 	for (enum hook hook = 0; hook < HOOKS && !err; hook++)
 		err = hooks[hook].remove(maps, key);
-	if (!err)
-		maps_entry_remove(maps, key);
-	return err;
+	return err ?: maps_entry_remove(maps, key);
+}
+
+/* Tells whether a folder has an entry without a link, so perhaps with a filter; or cannot be read. */
+static bool folder_has_filters(const char *folder)
+{
+	struct maps other = { .limits = -1 };
+	struct entry *entries = NULL;
+	size_t count = 0;
+	bool found;
+
+	snprintf(other.folder, sizeof(other.folder), "%s", folder);
+	found = pins_peek(&other) || maps_entries(&other, &entries, &count);
+	for (size_t i = 0; i < count && !found; i++)
+		found = access(link_path_of(&other, &entries[i].key).text, F_OK);
+	free(entries);
+	if (other.limits >= 0)
+		close(other.limits);
+	return found;
 }
 
 /* Tells whether all links pinned in a folder, one at least, have lost their device. */
@@ -408,7 +451,7 @@ static bool folder_is_dead(const char *folder)
 {
 	const struct dirent *file;
 	DIR *directory = opendir(folder);
-	bool dead = false, alive = false;
+	bool dead = false, alive = folder_has_filters(folder);
 
 	while (directory && !alive && (file = readdir(directory))) {
 		struct bpf_link_info info;

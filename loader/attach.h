@@ -37,15 +37,15 @@ bool ingress_is_readable(unsigned short arphrd);
 
 /*
  * Looks for our program at either hook. Returns 0 with the hook and the program's id, -ENOENT when none
- * of ours is there, or another -errno when that could not be found out.
+ * of ours is there (but perhaps somebody else's in our place), or another -errno when that could not be found out.
  */
 int attachment_query(const struct maps *maps, const struct mssbpf_key *key, enum hook *hook, __u32 *program_id);
 
 /*
  * Attaches the program for `link` at the hook, or puts it there in place of the one that is: no packet
- * passes without one. Its entry is in the map before. An attachment at the other hook goes after.
- * Returns 0, -ENODEV when the device is gone, -EEXIST when a filter of somebody else has our handle and
- * priority, or another -errno.
+ * passes without one. Its entry is in the map before. An attachment at the other hook goes after. What
+ * fails is taken back. Returns 0, -ENODEV when the device is gone, -EEXIST when a filter of somebody else has our
+ * handle and priority, -EBUSY when an `ingress` qdisc stands in the place of clsact, or another -errno.
  */
 int attachment_set(const struct maps *maps, const struct mssbpf_key *key, enum hook hook, enum mssbpf_link link);
 

@@ -127,6 +127,8 @@ static size_t options_collect(const struct verb *verb, const struct option_spec 
 /* Says what getopt_long() did not like about an option: optopt is its letter or its number, 0 for unknown. */
 static int option_complain(const struct verb *verb, int problem, const char *word)
 {
+	if (optopt < 0) /* a byte that is no ASCII */
+		return usage_error(verb, "%s: unknown option", verb->name);
 	if (optopt > 0 && optopt < LONG_ONLY)
 		return usage_error(verb, "%s: %s '-%c'", verb->name,
 				   problem == ':' ? "a value is missing behind" : "unknown option", optopt);

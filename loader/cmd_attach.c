@@ -153,40 +153,38 @@ static enum hook hook_choose(const struct options *options, bool attached, enum 
 	return attached ? current : tcx_supported() ? HOOK_TCX : HOOK_CLSACT;
 }
 
+/* Attaches in one direction, or changes the limits there. What fails leaves all as it was, and is told. */
 static int attach_direction(const struct maps *maps, const struct device *device, enum mssbpf_link link,
 			    enum mssbpf_direction direction, const struct options *options)
 {
 	const struct mssbpf_key key = { device->ifindex, direction };
-	struct mssbpf_limit limit;
+	struct mssbpf_limit limit, old;
 	enum hook wanted, current;
 	__u32 program_id;
 	bool attached;
-	int kind, owner, err = limit_compute(device, options, &limit);
+	int owner, err = limit_compute(device, options, &limit);
 
 	if (err)
 		return err;
 	err = attachment_query(maps, &key, &current, &program_id);
-	if (err && err != -ENOENT) {
-		error("%s: cannot find out what is attached: %s", device->name, strerror(-err));
-		return err;
-	}
 	attached = !err;
-	wanted = hook_choose(options, attached, current);
-	kind = wanted == HOOK_CLSACT ? clsact_find(key.ifindex) : CLSACT_QDISC;
-	owner = kind == CLSACT_NONE ? MSSBPF_CLSACT_CREATING : clsact_owner(maps, key.ifindex);
+	owner = err && err != -ENOENT ? err : clsact_owner(maps, key.ifindex);
+	if (owner < 0) {
+		error("%s: cannot find out what is attached: %s", device->name, strerror(-owner));
+		return owner;
+	}
 	limit.clsact = owner;
+	wanted = hook_choose(options, attached, current);
+	attached = attached && !maps_entry_get(maps, &key, &old);
 
-	err = kind < 0 ? kind : owner < 0 ? owner : 0;
-	err = err ?: maps_entry_set(maps, &key, &limit) ?: attachment_set(maps, &key, wanted, link);
-	if (!err && limit.clsact == MSSBPF_CLSACT_CREATING) {
-		limit.clsact = MSSBPF_CLSACT_OURS;
-		err = maps_entry_set(maps, &key, &limit);
-	}
-	if (err) {
-		if (!attached)
-			attachment_remove(maps, &key);
-		attach_explain(maps, device->name, wanted, err);
-	}
+	err = maps_entry_set(maps, &key, &limit) ?: attachment_set(maps, &key, wanted, link);
+	if (!err)
+		return 0;
+	if (attached)
+		maps_entry_set(maps, &key, &old);
+	else
+		attachment_remove(maps, &key);
+	attach_explain(maps, device->name, wanted, err);
 	return err;
 }
 
@@ -202,7 +200,7 @@ static int attach_interface(const struct maps *maps, const char *name, const str
 	for (enum mssbpf_direction direction = 0; direction < MSSBPF_DIRECTIONS && !err; direction++) {
 		const struct mssbpf_key key = { device.ifindex, direction };
 		struct mssbpf_limit old;
-		bool known = !maps_entry_get(maps, &key, &old);
+		bool known = maps_entry_get(maps, &key, &old) != -ENOENT;
 
 		if (options->direction != CHOOSE_BOTH && options->direction != (unsigned int)direction)
 			continue;
@@ -226,12 +224,14 @@ static int programs_upgrade(struct maps *maps)
 	err = err ?: maps_entries(maps, &entries, &count);
 	for (size_t i = 0; i < count && !err; i++) {
 		const struct device *device = devices_find(&devices, entries[i].key.ifindex);
+		int link = device ? link_of_device(device->arphrd) : -ENODEV;
 		__u32 program_id;
 		enum hook hook;
 
-		if (!device || attachment_query(maps, &entries[i].key, &hook, &program_id))
+		if (link < 0) /* gone, or nothing on it is readable any more */
 			continue;
-		err = attachment_set(maps, &entries[i].key, hook, link_of_device(device->arphrd));
+		err = attachment_query(maps, &entries[i].key, &hook, &program_id);
+		err = err == -ENOENT ? 0 : err ?: attachment_set(maps, &entries[i].key, hook, link);
 	}
 	free(entries);
 	devices_free(&devices);

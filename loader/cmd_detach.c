@@ -43,7 +43,10 @@ static int detach_interface(const struct maps *maps, const char *name)
 		__u32 program_id;
 		enum hook hook;
 
-		if (maps_entry_get(maps, &key, &limit) && attachment_query(maps, &key, &hook, &program_id))
+		err = maps_entry_get(maps, &key, &limit);
+		if (err == -ENOENT)
+			err = attachment_query(maps, &key, &hook, &program_id);
+		if (err == -ENOENT)
 			continue;
 		found = true;
 		if (detach_key(maps, &key, name))
@@ -90,7 +93,9 @@ static int detach_run(const struct options *options)
 	for (int i = 0; i < options->interface_count; i++)
 		if (detach_interface(&maps, options->interfaces[i]))
 			status = EXIT_FAILED;
-	pins_close(&maps);
+	err = pins_close(&maps);
+	if (err)
+		status = error("cannot remove the pins: %s; the same command again tries again", strerror(-err));
 	return status;
 }
 

@@ -79,6 +79,8 @@ static int run(int argc, char **argv)
 	for (const struct verb *const *verb = verbs; *verb; verb++)
 		if (!strcmp(argv[1], (*verb)->name))
 			return verb_run(*verb, argc - 1, argv + 1);
+	if (*argv[1] == '-')
+		return usage_error(NULL, "a verb is missing, or unknown option '%s'", argv[1]);
 	return usage_error(NULL, "unknown verb '%s'", argv[1]);
 }
 

@@ -106,8 +106,11 @@ int maps_entry_get(const struct maps *maps, const struct mssbpf_key *key, struct
 	return maps->limits < 0 ? -ENOENT : bpf_map_lookup_elem(maps->limits, key, limit);
 }
 
-void maps_entry_remove(const struct maps *maps, const struct mssbpf_key *key)
+int maps_entry_remove(const struct maps *maps, const struct mssbpf_key *key)
 {
-	bpf_map_delete_elem(maps->limits, key);
-	bpf_map_delete_elem(maps->counters, key);
+	int err = maps->limits < 0 ? -ENOENT : bpf_map_delete_elem(maps->limits, key);
+
+	if (!err || err == -ENOENT)
+		err = maps->counters < 0 ? -ENOENT : bpf_map_delete_elem(maps->counters, key);
+	return err == -ENOENT ? 0 : err;
 }

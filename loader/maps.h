@@ -44,7 +44,7 @@ int maps_entry_set(const struct maps *maps, const struct mssbpf_key *key, const 
 /* Reads one entry. Returns 0, -ENOENT when there is none or nothing is pinned, or another -errno. */
 int maps_entry_get(const struct maps *maps, const struct mssbpf_key *key, struct mssbpf_limit *limit);
 
-/* Removes an entry and its counters; that there is none is no error. */
-void maps_entry_remove(const struct maps *maps, const struct mssbpf_key *key);
+/* Removes an entry and its counters; that there is none is no error. Returns 0 or -errno. */
+int maps_entry_remove(const struct maps *maps, const struct mssbpf_key *key);
 
 #endif

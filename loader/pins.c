@@ -75,18 +75,18 @@ static uint64_t build_hash(void)
 	return hash;
 }
 
-/* Removes a folder of pins; there may be none. Removing a link's pin detaches it. */
-static void folder_remove(const char *folder)
+/* Removes a folder of pins; there may be none. Removing a link's pin detaches it. Returns 0 or -errno. */
+static int folder_remove(const char *folder)
 {
 	const struct dirent *file;
 	DIR *directory = opendir(folder);
 
 	if (!directory)
-		return;
+		return errno == ENOENT ? 0 : -errno;
 	while ((file = readdir(directory)))
 		unlink(path_of(folder, file->d_name).text);
 	closedir(directory);
-	rmdir(folder);
+	return rmdir(folder) ? -errno : 0;
 }
 
 /*
@@ -128,14 +128,16 @@ static int map_info(int fd, struct bpf_map_info *info)
 static int map_open(const char *folder, const char *name, __u32 type, __u32 key_size, __u32 value_size)
 {
 	struct bpf_map_info info;
-	int fd = bpf_obj_get(path_of(folder, name).text);
+	int err, fd = bpf_obj_get(path_of(folder, name).text);
 
 	if (fd < 0)
 		return -errno;
-	if (!map_info(fd, &info) && info.type == type && info.key_size == key_size && info.value_size == value_size)
-		return fd;
-	close(fd);
-	return -EPROTO;
+	err = map_info(fd, &info);
+	if (!err && (info.type != type || info.key_size != key_size || info.value_size != value_size))
+		err = -EPROTO;
+	if (err)
+		close(fd);
+	return err ?: fd;
 }
 
 static int meta_read(const char *folder, struct mssbpf_meta *meta)
@@ -159,6 +161,18 @@ static int meta_write(const char *folder)
 	err = bpf_map_update_elem(fd, &(__u32){ 0 }, &meta, BPF_ANY);
 	close(fd);
 	return err;
+}
+
+int pins_peek(struct maps *maps)
+{
+	struct mssbpf_meta meta;
+	int err = meta_read(maps->folder, &meta);
+
+	if (err)
+		return err;
+	maps->limits = map_open(maps->folder, "limits", BPF_MAP_TYPE_HASH, sizeof(struct mssbpf_key),
+				sizeof(struct mssbpf_limit));
+	return maps->limits < 0 ? maps->limits : 0;
 }
 
 /* Opens the maps in the folder, which is there. Says what is wrong. */
@@ -197,14 +211,15 @@ out:
 /* Locks; leaves maps->lock at -1 when nothing is pinned for this namespace. Says what is wrong. */
 static int pins_lock(struct maps *maps, bool create)
 {
+	unsigned long inode = netns_inode();
 	int err;
 
 	*maps = nothing;
-	if (!netns_inode()) {
+	if (!inode) {
 		error("/proc/self/ns/net: cannot tell which network namespace this is: is /proc mounted?");
 		return -ENOENT;
 	}
-	snprintf(maps->folder, sizeof(maps->folder), TOP "/%lu", (unsigned long)netns_inode());
+	snprintf(maps->folder, sizeof(maps->folder), TOP "/%lu", inode);
 	err = top_lock(create, &maps->lock);
 	if (err) {
 		error(TOP ": cannot open and lock: %s%s", strerror(-err),
@@ -243,7 +258,7 @@ int pins_open(struct maps *maps)
 	err = pins_lock(maps, false);
 	if (err || maps->lock < 0)
 		return err;
-	if (access(maps->folder, F_OK)) {
+	if (access(maps->folder, F_OK) && errno == ENOENT) {
 		rmdir(TOP);
 		pins_release(maps);
 		return 0;
@@ -279,6 +294,21 @@ static void load_explain(int err)
 		      strerror(-err), system.release);
 }
 
+/* libbpf leaves names out when its probe of them fails; by its name a filter is known to be ours. */
+static int programs_check_names(const struct mssbpf_bpf *skeleton)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(entry_points); i++) {
+		struct bpf_prog_info info = {};
+		__u32 length = sizeof(info);
+		int err = bpf_obj_get_info_by_fd(bpf_program__fd(skeleton_program(skeleton, entry_points[i].name)),
+						 &info, &length);
+
+		if (err || !*info.name)
+			return err ?: -ENOMEM;
+	}
+	return 0;
+}
+
 /* Loads this build's programs, with the maps that are open in *maps or with new ones. */
 static int skeleton_load(const struct maps *maps, unsigned int max_entries, struct mssbpf_bpf **loaded)
 {
@@ -297,7 +327,7 @@ static int skeleton_load(const struct maps *maps, unsigned int max_entries, stru
 		if (err)
 			goto out;
 	}
-	err = mssbpf_bpf__load(skeleton);
+	err = mssbpf_bpf__load(skeleton) ?: programs_check_names(skeleton);
 out:
 	if (err) {
 		load_explain(err);
@@ -392,7 +422,7 @@ int pins_create(struct maps *maps, unsigned int max_entries)
 	err = bpffs_find(true, &mounted) ?: pins_lock(maps, true);
 	if (err)
 		return err;
-	if (access(maps->folder, F_OK))
+	if (access(maps->folder, F_OK) && errno == ENOENT)
 		err = folder_make(maps, max_entries ?: MAX_ENTRIES_DEFAULT);
 	err = err ?: folder_open(maps);
 	if (!err && (maps->outdated || !programs_pinned(maps)))
@@ -415,17 +445,18 @@ int pins_settle(struct maps *maps)
 	return err;
 }
 
-void pins_close(struct maps *maps)
+int pins_close(struct maps *maps)
 {
 	struct path old = folder_beside(maps, "_old");
 	struct mssbpf_key first;
+	int err = 0;
 
-	if (maps->limits >= 0 && bpf_map_get_next_key(maps->limits, NULL, &first) && errno == ENOENT &&
-	    !rename(maps->folder, old.text))
-		folder_remove(old.text);
+	if (maps->limits >= 0 && bpf_map_get_next_key(maps->limits, NULL, &first) == -ENOENT)
+		err = rename(maps->folder, old.text) ? -errno : folder_remove(old.text);
 	if (maps->lock >= 0)
-		rmdir(TOP);
+		rmdir(TOP); /* unless it is in use */
 	pins_release(maps);
+	return err;
 }
 
 void pins_reap_folders(const struct maps *maps, bool (*dead)(const char *folder))

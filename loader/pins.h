@@ -34,12 +34,18 @@ int pins_create(struct maps *maps, unsigned int max_entries);
 /* Records that every attached program is of this build. Returns 0 or -errno. */
 int pins_settle(struct maps *maps);
 
-/* Unlocks; when no entry is left, everything pinned for the namespace is removed first. */
-void pins_close(struct maps *maps);
+/* Opens the limits of another namespace, whose folder is in *maps. Returns 0 or -errno, and says nothing. */
+int pins_peek(struct maps *maps);
 
 /*
- * Removes the folders of other network namespaces that dead() says nothing is alive in: an inode number
- * is given again only by chance.
+ * Unlocks; when no entry is left, everything pinned for the namespace is removed first. Returns 0, or
+ * -errno when that failed.
+ */
+int pins_close(struct maps *maps);
+
+/*
+ * Removes the folders of other network namespaces that dead() says nothing is alive in: nobody may ever
+ * run a command there again.
  */
 void pins_reap_folders(const struct maps *maps, bool (*dead)(const char *folder));
 

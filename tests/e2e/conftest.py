@@ -142,14 +142,14 @@ class Lab:
 @pytest.fixture(scope="session")
 def built_lab(bpf_file_system):
     script = str(LIBRARY / "lab.sh")
-    net.must(script, "down", LAB)
-    result = net.run(script, "up", LAB, *os.environ.get("LAB_WIREGUARD", "").split())
+    net.must(script, "down", LAB, timeout=60)
+    result = net.run(script, "up", LAB, *os.environ.get("LAB_WIREGUARD", "").split(), timeout=120)
     if "/dev/net/tun" in result.stderr or "wireguard-go is not installed" in result.stderr:
         pytest.skip(result.stderr.strip())
     assert result.status == 0, result
-    net.must(script, "icmp", LAB, "drop")
+    net.must(script, "icmp", LAB, "drop", timeout=60)
     yield Lab()
-    net.must(script, "down", LAB)
+    net.must(script, "down", LAB, timeout=60)
     assert not [name for name in os.listdir("/run/netns") if name.startswith(LAB)]
 
 

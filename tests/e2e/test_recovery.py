@@ -171,3 +171,63 @@ def test_netns_before_the_verb(pair):
         result = net.run(program.MSSBPF, *words, "show", "v0")
         assert result.status == 0 and "v0" in result.stdout, result
         assert net.run(program.MSSBPF, *words, "detach", "v0").status == 0
+
+
+@pytest.mark.tcx
+def test_a_living_namespace_is_not_taken_for_a_deleted_one(pair):
+    """One interface is gone with its link, another is attached by a filter: a command elsewhere removes nothing."""
+    net.ip("-n", pair.a, "link", "add", "x0", "type", "veth", "peer", "name", "x1")
+    program.attach(pair.a, "v0", "--hook", "clsact", "--mtu", 1400)
+    program.attach(pair.a, "x0", "--mtu", 1400)
+    net.ip("-n", pair.a, "link", "del", "x0")
+    program.attach(pair.b, "v1")
+    assert set(program.show(pair.a)) == {("v0", "egress")}
+    assert connect(pair)[0] == 1360
+
+
+@pytest.mark.tcx
+def test_egress_beside_ingress_on_an_ingress_qdisc(pair):
+    """Such a qdisc has one side: what is there for ingress is not taken for egress, nor replaced by it."""
+    net.must("tc", "-n", pair.a, "qdisc", "add", "dev", "v0", "ingress")
+    program.attach(pair.a, "v0", "--hook", "clsact", "--direction", "ingress", "--mtu", 1400)
+    program.refused(program.mssbpf("attach", "v0", "--hook", "clsact", netns=pair.a), 1, "ingress.*no egress side")
+    program.attach(pair.a, "v0", "--mtu", 1300)
+    shown = program.show(pair.a)
+    assert (shown["v0", "egress"]["hook"], shown["v0", "ingress"]["hook"]) == ("tcx", "clsact")
+    assert connect(pair) == (1260, 1360)
+
+
+@pytest.mark.tcx
+@pytest.mark.parametrize("before", ("ingress", "foreign filter"))
+def test_a_qdisc_of_others_after_ours_was_left(pair, before):
+    """Ours was left behind for a while, then replaced by somebody else's: that one is not ours."""
+    if before == "ingress":
+        program.attach(pair.a, "v0", "--direction", "ingress", "--hook", "clsact")
+        program.attach(pair.a, "v0", "--direction", "egress", "--hook", "tcx")
+    else:
+        program.attach(pair.a, "v0", "--hook", "clsact")
+        net.must("tc", "-n", pair.a, "filter", "add", "dev", "v0", "egress", "protocol", "ip", "prio", "9", "u32",
+                 "match", "ip", "dst", "192.0.2.77/32", "flowid", "1:1")
+        program.attach(pair.a, "v0", "--hook", "tcx")
+    net.must("tc", "-n", pair.a, "qdisc", "del", "dev", "v0", "clsact")
+    net.must("tc", "-n", pair.a, "qdisc", "add", "dev", "v0", "clsact")
+    program.attach(pair.a, "v0", "--direction", "ingress", "--hook", "clsact")
+    program.detach(pair.a, "--all")
+    assert program.has_clsact(pair.a, "v0")
+
+
+@pytest.mark.tcx
+def test_a_failed_move_leaves_all_as_it_was(pair):
+    """A call is refused while an attached interface moves to clsact: hook, limits and qdiscs are the old ones."""
+    program.attach(pair.a, "v0", "--mtu", 1400)
+    before = program.show(pair.a)
+    failed = 0
+    for number, result in refusals(pair, "attach", "v0", "--hook", "clsact", "--mtu", "1300", call="sendto",
+                                   error="ENOBUFS"):
+        if result.status == 0:
+            program.attach(pair.a, "v0", "--hook", "tcx", "--mtu", 1400)
+            continue
+        failed += 1
+        assert program.show(pair.a) == before, (number, result)
+        assert not program.has_clsact(pair.a, "v0"), (number, result)
+    assert failed > 2
