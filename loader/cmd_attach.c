@@ -161,29 +161,28 @@ static int attach_direction(const struct maps *maps, const struct device *device
 	struct mssbpf_limit limit, old;
 	enum hook wanted, current;
 	__u32 program_id;
-	bool attached;
-	int owner, err = limit_compute(device, options, &limit);
+	int found, known, owner, err = limit_compute(device, options, &limit);
 
 	if (err)
 		return err;
-	err = attachment_query(maps, &key, &current, &program_id);
-	attached = !err;
-	owner = err && err != -ENOENT ? err : clsact_owner(maps, key.ifindex);
-	if (owner < 0) {
-		error("%s: cannot find out what is attached: %s", device->name, strerror(-owner));
-		return owner;
+	found = attachment_query(maps, &key, &current, &program_id);
+	known = maps_entry_get(maps, &key, &old);
+	owner = clsact_owner(maps, key.ifindex);
+	err = found && found != -ENOENT ? found : known && known != -ENOENT ? known : owner < 0 ? owner : 0;
+	if (err) {
+		error("%s: cannot find out what is attached: %s", device->name, strerror(-err));
+		return err;
 	}
 	limit.clsact = owner;
-	wanted = hook_choose(options, attached, current);
-	attached = attached && !maps_entry_get(maps, &key, &old);
+	wanted = hook_choose(options, !found, current);
 
 	err = maps_entry_set(maps, &key, &limit) ?: attachment_set(maps, &key, wanted, link);
 	if (!err)
 		return 0;
-	if (attached)
-		maps_entry_set(maps, &key, &old);
-	else
+	if (known == -ENOENT)
 		attachment_remove(maps, &key);
+	else
+		maps_entry_set(maps, &key, &old);
 	attach_explain(maps, device->name, wanted, err);
 	return err;
 }

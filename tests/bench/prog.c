@@ -128,6 +128,7 @@ static void add_program(struct bench *bench, const struct object_program *progra
 	const struct packet_bytes high = BYTES(MSS(1460), SACK_PERMITTED, TIMESTAMPS, NOP, WSCALE);
 	static const struct packet_spec ack4 = { .version = 4, .flags = ACK, .payload = 100 };
 	static const struct packet_spec ack6 = { .version = 6, .flags = ACK, .payload = 100 };
+	static const struct packet_spec options4 = { .version = 4, .flags = ACK, .payload = 100, .ip_options = 8 };
 	static const struct packet_spec hop6 = { .version = 6, .flags = ACK, .payload = 100, .extensions = "h" };
 	struct packet_spec syn4 = { .version = 4, .options = low }, syn6 = { .version = 6, .options = low };
 	enum packet_link link = program->link;
@@ -135,6 +136,7 @@ static void add_program(struct bench *bench, const struct object_program *progra
 
 	add(bench, "IPv4 no SYN", program->fd, &ack4, link, empty);
 	add(bench, "IPv6 no SYN", program->fd, &ack6, link, empty);
+	add(bench, "IPv4 no SYN, IP options", program->fd, &options4, link, empty);
 	add(bench, "IPv6 no SYN, hop-by-hop", program->fd, &hop6, link, empty);
 	add(bench, "IPv4 SYN already low", program->fd, &syn4, link, empty);
 	add(bench, "IPv6 SYN already low", program->fd, &syn6, link, empty);

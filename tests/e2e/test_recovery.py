@@ -158,6 +158,18 @@ def test_what_a_deleted_namespace_left_is_removed(pair):
     assert not folder.exists()
 
 
+@pytest.mark.parametrize("error,named", (("ENOSYS", "CONFIG_BPF_SYSCALL"), ("EINVAL", "CONFIG_NET_CLS_BPF"),
+                                         ("EPERM", "CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON")))
+def test_a_kernel_that_lacks_something(pair, error, named):
+    """Every call of bpf(2) answers as such a kernel would: what is missing is named, nothing is left."""
+    if not shutil.which("strace"):
+        pytest.skip("strace is not installed (make deps)")
+    result = net.run("strace", "-f", "-o", "/dev/null", "-e", "trace=bpf", "-e", f"inject=bpf:error={error}",
+                     program.MSSBPF, "attach", "v0", "--netns", pair.a)
+    program.refused(result, 1, named)
+    assert program.pins(pair.a) == []
+
+
 def test_an_ifb_is_warned_of(pair):
     net.ip("-n", pair.a, "link", "add", "i0", "type", "ifb")
     result = program.mssbpf("attach", "i0", netns=pair.a)
