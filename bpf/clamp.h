@@ -99,6 +99,19 @@ static __always_inline enum mssbpf_result options_clamp(__u8 option[TCP_OPTIONS_
 	return walk.result;
 }
 
+/*
+ * The largest MSS that an MTU (bytes) leaves a segment of IP version 4 or 6: RFC 9293 3.7.1. An MTU out of
+ * its range counts as the nearest in it.
+ */
+static __always_inline __u16 mss_of_mtu(__u32 mtu, __u8 version)
+{
+	if (mtu < MSSBPF_MTU_MIN)
+		mtu = MSSBPF_MTU_MIN;
+	if (mtu > MSSBPF_MTU_MAX)
+		mtu = MSSBPF_MTU_MAX;
+	return mtu - (version == 4 ? MSSBPF_IPV4_HEADERS : MSSBPF_IPV6_HEADERS);
+}
+
 /* Folds a ones' complement sum to 16 bits (RFC 1071). */
 static __always_inline __u16 checksum_fold(__u32 sum)
 {

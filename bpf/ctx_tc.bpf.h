@@ -22,6 +22,22 @@ static __always_inline const void *tc_end(const struct __sk_buff *skb)
 	return (const void *)(long)skb->data_end;
 }
 
+/* Set by the loader: this kernel has bpf_check_mtu() (Linux 5.12). Without, the verifier never sees the call. */
+const volatile bool has_check_mtu;
+
+/*
+ * The MTU of the device the packet is at, as it is now, in bytes; 0 when the kernel does not tell. Whether the
+ * packet itself is larger does not matter here.
+ */
+static __always_inline __u32 tc_mtu(struct __sk_buff *skb)
+{
+	__u32 mtu = 0;
+
+	if (has_check_mtu)
+		bpf_check_mtu(skb, 0, &mtu, 0, 0);
+	return mtu;
+}
+
 /* Parses what of the packet is in the skb's linear part. */
 static __always_inline enum parse_verdict tc_parse(const struct __sk_buff *skb, enum mssbpf_link link,
 						   enum parse_depth depth, struct syn *syn)

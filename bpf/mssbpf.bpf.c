@@ -36,6 +36,18 @@ static __always_inline enum parse_verdict tc_parse_pulling(struct __sk_buff *skb
 	return verdict;
 }
 
+/* The largest MSS for this SYN: the order's own, or what the device's MTU leaves now. */
+static __always_inline __u16 tc_limit(struct __sk_buff *skb, const struct syn *syn, const union mssbpf_order *order)
+{
+	__u32 mtu = 0;
+
+	if (order->flags & (syn->version == 4 ? MSSBPF_LIVE_IPV4 : MSSBPF_LIVE_IPV6))
+		mtu = tc_mtu(skb);
+	if (mtu)
+		return mss_of_mtu(mtu, syn->version);
+	return syn->version == 4 ? order->mss4 : order->mss6;
+}
+
 /*
  * Lowers the MSS of a SYN that tc_parse() found. Returns what became of it.
  */
@@ -53,7 +65,7 @@ static __always_inline enum mssbpf_result tc_clamp_syn(struct __sk_buff *skb, co
 		return MSSBPF_NO_MSS;
 	if (length > TCP_OPTIONS_MAX || tc_options_load(skb, syn, options, length))
 		return MSSBPF_TRUNCATED;
-	result = options_clamp(options, length, syn->version == 4 ? order->mss4 : order->mss6, &change);
+	result = options_clamp(options, length, tc_limit(skb, syn, order), &change);
 	if (result != MSSBPF_CLAMPED || order->flags & MSSBPF_DRY_RUN)
 		return result;
 	return tc_options_store(skb, syn, options, length, change) ? MSSBPF_UNWRITABLE : MSSBPF_CLAMPED;

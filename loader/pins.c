@@ -309,6 +309,11 @@ static int programs_check_names(const struct mssbpf_bpf *skeleton)
 	return 0;
 }
 
+bool live_mtu_supported(void)
+{
+	return libbpf_probe_bpf_helper(BPF_PROG_TYPE_SCHED_CLS, BPF_FUNC_check_mtu, NULL) == 1;
+}
+
 /* Loads this build's programs, with the maps that are open in *maps or with new ones. */
 static int skeleton_load(const struct maps *maps, unsigned int max_entries, struct mssbpf_bpf **loaded)
 {
@@ -319,6 +324,7 @@ static int skeleton_load(const struct maps *maps, unsigned int max_entries, stru
 		err = -errno;
 		goto out;
 	}
+	skeleton->rodata->has_check_mtu = live_mtu_supported();
 	bpf_map__set_max_entries(skeleton->maps.limits, max_entries);
 	bpf_map__set_max_entries(skeleton->maps.counters, max_entries);
 	if (maps->limits >= 0) {

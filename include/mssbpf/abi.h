@@ -13,7 +13,15 @@
 #include <linux/types.h>
 #endif
 
-#define MSSBPF_ABI 1
+#define MSSBPF_ABI 2
+
+/* Bytes. */
+enum {
+	MSSBPF_MTU_MIN = 576, /* what every IPv4 host takes, RFC 1122 3.3.2 */
+	MSSBPF_MTU_MAX = 65535,
+	MSSBPF_IPV4_HEADERS = 40, /* IP and TCP without options, RFC 9293 3.7.1 */
+	MSSBPF_IPV6_HEADERS = 60,
+};
 
 enum mssbpf_direction {
 	MSSBPF_EGRESS,
@@ -65,13 +73,16 @@ struct mssbpf_key {
 };
 
 enum mssbpf_flags {
-	MSSBPF_DRY_RUN = 1 << 0, /* count, change nothing */
+	MSSBPF_DRY_RUN = 1 << 0,   /* count, change nothing */
+	MSSBPF_LIVE_IPV4 = 1 << 1, /* IPv4's limit follows the device's MTU; mss4 is for when that cannot be read */
+	MSSBPF_LIVE_IPV6 = 1 << 2, /* likewise */
 };
 
 /* Where the MTU came from. */
 enum mssbpf_source {
 	MSSBPF_SOURCE_GIVEN,
-	MSSBPF_SOURCE_DEVICE,
+	MSSBPF_SOURCE_DEVICE,	/* the device's own */
+	MSSBPF_SOURCE_COMPUTED, /* from the layers around packets: see origin */
 };
 
 /*
@@ -94,6 +105,8 @@ enum mssbpf_clsact {
 	MSSBPF_CLSACT_OURS,
 };
 
+#define MSSBPF_ORIGIN_SIZE 240
+
 /* Value of the map `limits`: the order, and the loader's record of where it came from. */
 struct mssbpf_limit {
 	union mssbpf_order order;
@@ -101,6 +114,7 @@ struct mssbpf_limit {
 	__u8 source; /* enum mssbpf_source */
 	__u8 clsact; /* enum mssbpf_clsact */
 	__u16 padding;
+	char origin[MSSBPF_ORIGIN_SIZE]; /* text for COMPUTED, with its NUL */
 };
 
 /* Value of the per-CPU map `counters`. */

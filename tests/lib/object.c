@@ -52,6 +52,8 @@ static int load(struct object *object, struct bpf_program *const programs[OBJECT
 		bpf_program__set_log_level(programs[i], LOG_STATISTICS);
 		bpf_program__set_log_buf(programs[i], logs + i * LOG_SIZE, LOG_SIZE);
 	}
+	object->skeleton->rodata->has_check_mtu =
+		libbpf_probe_bpf_helper(BPF_PROG_TYPE_SCHED_CLS, BPF_FUNC_check_mtu, NULL) == 1;
 	bpf_map__set_max_entries(object->skeleton->maps.limits, MAP_ENTRIES);
 	bpf_map__set_max_entries(object->skeleton->maps.counters, MAP_ENTRIES);
 	err = mssbpf_bpf__load(object->skeleton);
@@ -102,6 +104,11 @@ void object_close(struct object *object)
 {
 	mssbpf_bpf__destroy(object->skeleton);
 	object->skeleton = NULL;
+}
+
+bool object_has_check_mtu(const struct object *object)
+{
+	return object->skeleton->rodata->has_check_mtu;
 }
 
 int object_set_limit(const struct object *object, struct mssbpf_key key, union mssbpf_order order)

@@ -38,6 +38,9 @@ const char *object_unavailable(void);
 int object_open(struct object *object);
 void object_close(struct object *object);
 
+/* Tells whether the programs can read a device's MTU on this kernel. */
+bool object_has_check_mtu(const struct object *object);
+
 /* Makes or replaces an entry of the map `limits`. All return 0 or -errno. */
 int object_set_limit(const struct object *object, struct mssbpf_key key, union mssbpf_order order);
 int object_delete_limit(const struct object *object, struct mssbpf_key key);
