@@ -82,11 +82,21 @@ int number_parse(const char *text, unsigned int min, unsigned int max, unsigned 
 	return 0;
 }
 
+/* The word's index in a list, or -1; NULL is an empty list. */
+static int word_find(const char *const *words, const char *word)
+{
+	for (int i = 0; words && words[i]; i++)
+		if (!strcmp(word, words[i]))
+			return i;
+	return -1;
+}
+
 /* Stores one option's value in *options. Returns EXIT_DONE or EXIT_USAGE. */
 static int option_store(const struct verb *verb, const struct option_spec *spec, const char *value,
 			struct options *options)
 {
 	void *place = (char *)options + spec->offset;
+	int word;
 
 	switch (spec->type) {
 	case OPTION_FLAG:
@@ -98,14 +108,19 @@ static int option_store(const struct verb *verb, const struct option_spec *spec,
 	case OPTION_NUMBER:
 		if (!number_parse(value, spec->min, spec->max, place))
 			return EXIT_DONE;
-		return usage_error(verb, "%s: --%s '%s': not a whole number from %u to %u (%s)", verb->name, spec->name,
-				   value, spec->min, spec->max, spec->unit);
+		word = word_find(spec->words, value);
+		if (word >= 0) {
+			*(unsigned int *)place = NUMBER_WORD(word);
+			return EXIT_DONE;
+		}
+		return usage_error(verb, "%s: --%s '%s': not a whole number from %u to %u (%s)%s%s", verb->name,
+				   spec->name, value, spec->min, spec->max, spec->unit,
+				   spec->words ? "; it takes " : "", spec->words ? spec->value : "");
 	case OPTION_WORD:
-		for (unsigned int i = 0; spec->words[i]; i++) {
-			if (!strcmp(value, spec->words[i])) {
-				*(unsigned int *)place = i;
-				return EXIT_DONE;
-			}
+		word = word_find(spec->words, value);
+		if (word >= 0) {
+			*(unsigned int *)place = word;
+			return EXIT_DONE;
 		}
 		return usage_error(verb, "%s: --%s '%s': not one of %s", verb->name, spec->name, value, spec->value);
 	}

@@ -6,6 +6,7 @@
 #ifndef MSSBPF_CLI_H
 #define MSSBPF_CLI_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -44,13 +45,16 @@ struct options {
 	unsigned int max_entries; /* of the maps; 0: not given */
 	unsigned int direction;	  /* enum direction_choice */
 	unsigned int hook;	  /* enum hook_choice */
-	char **interfaces;	  /* the words behind the options, NULL at the end */
+	unsigned int link_mtu;	  /* bytes; 0: not given; also --underlay-mtu */
+	const char *encap;	  /* a stack of layers, overhead.h; NULL: not given */
+	bool list;
+	char **interfaces; /* the words behind the options, NULL at the end */
 	int interface_count;
 };
 
 enum option_type {
 	OPTION_FLAG,   /* bool */
-	OPTION_NUMBER, /* unsigned int, min..max */
+	OPTION_NUMBER, /* unsigned int, min..max, or NUMBER_WORD(the index in words) */
 	OPTION_WORD,   /* unsigned int: the index in words */
 	OPTION_TEXT,   /* const char * */
 };
@@ -64,8 +68,11 @@ struct option_spec {
 	size_t offset;		  /* in struct options */
 	unsigned int min, max;	  /* OPTION_NUMBER */
 	const char *unit;	  /* OPTION_NUMBER: what is counted */
-	const char *const *words; /* OPTION_WORD, NULL at the end */
+	const char *const *words; /* OPTION_WORD, also OPTION_NUMBER: NULL at the end */
 };
+
+/* The value of an OPTION_NUMBER that is a word. */
+#define NUMBER_WORD(index) (UINT_MAX - (index))
 
 struct verb {
 	const char *name;
@@ -76,7 +83,7 @@ struct verb {
 	int (*run)(const struct options *options); /* returns the exit status */
 };
 
-extern const struct verb verb_attach, verb_detach, verb_show, verb_stats, verb_complete;
+extern const struct verb verb_attach, verb_detach, verb_show, verb_stats, verb_mtu, verb_complete;
 extern const struct verb *const verbs[]; /* NULL at the end */
 
 /* Options that every verb takes; parse and help add them to the verb's own. */

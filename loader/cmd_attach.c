@@ -5,7 +5,7 @@
  */
 #include "attach.h"
 #include "cli.h"
-#include "netlink.h"
+#include "detect.h"
 #include "pins.h"
 #include "privileges.h"
 
@@ -15,22 +15,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Ranges and header sizes in bytes. */
-enum {
-	MTU_MIN = 576, /* what every IPv4 host takes, RFC 1122 3.3.2 */
-	MTU_MAX = 65535,
-	MTU_MIN_IPV6 = 1280,   /* RFC 8200 5 */
-	IPV4_TCP_HEADERS = 40, /* without options, RFC 9293 3.7.1 */
-	IPV6_TCP_HEADERS = 60,
-	MSS_MAX = MTU_MAX - IPV4_TCP_HEADERS,
-};
+enum { MSS_MAX = MSSBPF_MTU_MAX - MSSBPF_IPV4_HEADERS };
 
+/* What --mtu may say besides a number. */
+enum { MTU_AUTO };
+static const char *const mtu_words[] = { [MTU_AUTO] = "auto", NULL };
 static const char *const direction_words[] = { "egress", "ingress", "both", NULL };
 static const char *const hook_words[] = { "tc", "tcx", "clsact", NULL };
 
 static const struct option_spec attach_options[] = {
-	{ "mtu", 'm', "N", "MTU of the path, in bytes (default: the interface's)", OPTION_NUMBER,
-	  .offset = offsetof(struct options, mtu), .min = MTU_MIN, .max = MTU_MAX, .unit = "bytes" },
+	{ "mtu", 'm', "N|auto", "MTU of the path, in bytes; auto: the interface's, followed (default: detected)",
+	  OPTION_NUMBER, .offset = offsetof(struct options, mtu), .min = MSSBPF_MTU_MIN, .max = MSSBPF_MTU_MAX,
+	  .unit = "bytes", .words = mtu_words },
+	{ "underlay-mtu", 'u', "N", "MTU of the link below the layers of --encap, in bytes", OPTION_NUMBER,
+	  .offset = offsetof(struct options, link_mtu), .min = MSSBPF_MTU_MIN, .max = MSSBPF_MTU_MAX, .unit = "bytes" },
+	{ "encap", 'e', "STACK", "layers around packets, from the link inwards: ipv4/wireguard", OPTION_TEXT,
+	  .offset = offsetof(struct options, encap) },
 	{ "mss4", 0, "N", "MSS limit over IPv4 (default: MTU - 40)", OPTION_NUMBER,
 	  .offset = offsetof(struct options, mss4), .min = 1, .max = MSS_MAX, .unit = "bytes" },
 	{ "mss6", 0, "N", "MSS limit over IPv6 (default: MTU - 60)", OPTION_NUMBER,
@@ -46,41 +46,119 @@ static const struct option_spec attach_options[] = {
 	{ 0 },
 };
 
+/* The limits that are asked for, as far as they are the same for all interfaces. */
+struct order {
+	const struct options *options;
+	unsigned int mtu; /* bytes; 0: each interface's own */
+	enum mssbpf_source source;
+	bool live; /* follow each interface's MTU */
+	char origin[MSSBPF_ORIGIN_SIZE];
+};
+
 static void warn_limits(const char *where, unsigned int mtu, const struct options *options)
 {
 	if (mtu < MTU_MIN_IPV6)
 		warning("%s: MTU %u: IPv6 needs 1280 at least (RFC 8200); its packets do not fit this path", where,
 			mtu);
-	if (options->mss4 > mtu - IPV4_TCP_HEADERS)
+	if (options->mss4 > mtu - MSSBPF_IPV4_HEADERS)
 		warning("%s: --mss4 %u: segments that large do not fit MTU %u, which leaves %u over IPv4", where,
-			options->mss4, mtu, mtu - IPV4_TCP_HEADERS);
-	if (options->mss6 > mtu - IPV6_TCP_HEADERS)
+			options->mss4, mtu, mtu - MSSBPF_IPV4_HEADERS);
+	if (options->mss6 > mtu - MSSBPF_IPV6_HEADERS)
 		warning("%s: --mss6 %u: segments that large do not fit MTU %u, which leaves %u over IPv6", where,
-			options->mss6, mtu, mtu - IPV6_TCP_HEADERS);
+			options->mss6, mtu, mtu - MSSBPF_IPV6_HEADERS);
 }
 
-/* Computes the limits for a device. Returns 0, or -ERANGE after saying what is wrong. */
-static int limit_compute(const struct device *device, const struct options *options, struct mssbpf_limit *limit)
+/* Computes the MTU from --underlay-mtu and --encap. Returns an exit status. */
+static int order_compute(struct order *order)
 {
-	unsigned int mtu = options->mtu ?: device->mtu;
+	const struct options *options = order->options;
+	char why[WHY_SIZE];
+	struct stack stack;
+	struct path path;
 
-	if ((mtu < MTU_MIN || mtu > MTU_MAX) && !(options->mss4 && options->mss6)) {
-		error("%s: its MTU %u is not from %u to %u: give the path's with --mtu", device->name, mtu, MTU_MIN,
-		      MTU_MAX);
+	path_begin(&path, "", options->link_mtu);
+	if (stack_parse(options->encap, &stack, why) || path_enter(&path, &stack, why))
+		return usage_error(&verb_attach, "attach: --encap: %s", why);
+	order->mtu = path_mtu(&path);
+	order->source = MSSBPF_SOURCE_COMPUTED;
+	path_describe(&path, order->origin);
+	if (order->mtu < MSSBPF_MTU_MIN)
+		return usage_error(&verb_attach, "attach: --encap: %s leaves an MTU of %u; %u is the least",
+				   options->encap, order->mtu, MSSBPF_MTU_MIN);
+	return EXIT_DONE;
+}
+
+/* Reads the limits that are asked for. Returns an exit status, after saying what contradicts what. */
+static int order_read(const struct options *options, struct order *order)
+{
+	int status = EXIT_DONE;
+
+	*order = (struct order){ .options = options };
+	if (!options->encap != !options->link_mtu)
+		return usage_error(&verb_attach, "attach: --underlay-mtu and --encap go together");
+	if (options->encap && options->mtu)
+		return usage_error(&verb_attach, "attach: --mtu, or --underlay-mtu with --encap: not both");
+	if (options->encap) {
+		status = order_compute(order);
+	} else if (options->mtu == NUMBER_WORD(MTU_AUTO)) {
+		order->source = MSSBPF_SOURCE_DEVICE;
+		order->live = true;
+	} else {
+		order->mtu = options->mtu;
+		order->source = MSSBPF_SOURCE_GIVEN;
+	}
+	if (!status && order->mtu)
+		warn_limits("attach", order->mtu, options);
+	return status;
+}
+
+/* Finds out the MTU of one interface: as ordered, else its own, else what fits through it. Says what is wrong. */
+static int mtu_find(const struct order *order, const struct device *device, struct mssbpf_limit *limit)
+{
+	const struct options *options = order->options;
+	struct detection detection;
+	int err;
+
+	limit->source = order->source;
+	limit->mtu = order->mtu ?: device->mtu;
+	memcpy(limit->origin, order->origin, sizeof(limit->origin));
+	if (order->mtu > device->mtu)
+		warning("%s: MTU %u is larger than its own, %u: larger packets never leave by it", device->name,
+			order->mtu, device->mtu);
+	if (order->mtu || order->live || (options->mss4 && options->mss6))
+		return 0;
+	err = device_detect(device, &detection);
+	if (err)
+		return err;
+	limit->mtu = path_mtu(&detection.path);
+	limit->source = detection.ways ? MSSBPF_SOURCE_COMPUTED : MSSBPF_SOURCE_DEVICE;
+	if (detection.ways)
+		path_describe(&detection.path, limit->origin);
+	return 0;
+}
+
+/* Computes the limits for a device. Returns 0, or -errno after saying what is wrong. */
+static int limit_compute(const struct order *order, const struct device *device, struct mssbpf_limit *limit)
+{
+	const struct options *options = order->options;
+	int err;
+
+	*limit = (struct mssbpf_limit){};
+	err = mtu_find(order, device, limit);
+	if (err)
+		return err;
+	if ((limit->mtu < MSSBPF_MTU_MIN || limit->mtu > MSSBPF_MTU_MAX) && !(options->mss4 && options->mss6)) {
+		error("%s: its MTU %u is not from %u to %u: give the path's with --mtu", device->name, limit->mtu,
+		      MSSBPF_MTU_MIN, MSSBPF_MTU_MAX);
 		return -ERANGE;
 	}
-	*limit = (struct mssbpf_limit){
-		.order =
-			{
-				.mss4 = options->mss4 ?: mtu - IPV4_TCP_HEADERS,
-				.mss6 = options->mss6 ?: mtu - IPV6_TCP_HEADERS,
-				.flags = options->dry_run ? MSSBPF_DRY_RUN : 0,
-			},
-		.mtu = mtu,
-		.source = options->mtu || (options->mss4 && options->mss6) ? MSSBPF_SOURCE_GIVEN : MSSBPF_SOURCE_DEVICE,
-	};
-	if (!options->mtu && mtu >= MTU_MIN)
-		warn_limits(device->name, mtu, options);
+	limit->order.mss4 = options->mss4 ?: limit->mtu - MSSBPF_IPV4_HEADERS;
+	limit->order.mss6 = options->mss6 ?: limit->mtu - MSSBPF_IPV6_HEADERS;
+	limit->order.flags = (options->dry_run ? MSSBPF_DRY_RUN : 0) |
+			     (order->live && !options->mss4 ? MSSBPF_LIVE_IPV4 : 0) |
+			     (order->live && !options->mss6 ? MSSBPF_LIVE_IPV6 : 0);
+	if (!order->mtu && limit->mtu >= MSSBPF_MTU_MIN)
+		warn_limits(device->name, limit->mtu, options);
 	return 0;
 }
 
@@ -155,16 +233,14 @@ static enum hook hook_choose(const struct options *options, bool attached, enum 
 
 /* Attaches in one direction, or changes the limits there. What fails leaves all as it was, and is told. */
 static int attach_direction(const struct maps *maps, const struct device *device, enum mssbpf_link link,
-			    enum mssbpf_direction direction, const struct options *options)
+			    enum mssbpf_direction direction, struct mssbpf_limit limit, const struct options *options)
 {
 	const struct mssbpf_key key = { device->ifindex, direction };
-	struct mssbpf_limit limit, old;
+	struct mssbpf_limit old;
 	enum hook wanted, current;
 	__u32 program_id;
-	int found, known, owner, err = limit_compute(device, options, &limit);
+	int found, known, owner, err;
 
-	if (err)
-		return err;
 	found = attachment_query(maps, &key, &current, &program_id);
 	known = maps_entry_get(maps, &key, &old);
 	owner = clsact_owner(maps, key.ifindex);
@@ -188,13 +264,15 @@ static int attach_direction(const struct maps *maps, const struct device *device
 }
 
 /* Attaches in the directions that are asked for: in all, or when one fails in none that is new. */
-static int attach_interface(const struct maps *maps, const char *name, const struct options *options)
+static int attach_interface(const struct maps *maps, const char *name, const struct order *order)
 {
+	const struct options *options = order->options;
 	struct mssbpf_key fresh[MSSBPF_DIRECTIONS];
 	size_t fresh_count = 0;
+	struct mssbpf_limit limit;
 	struct device device;
 	int link = device_find(name, options, &device);
-	int err = link < 0 ? link : 0;
+	int err = link < 0 ? link : limit_compute(order, &device, &limit);
 
 	for (enum mssbpf_direction direction = 0; direction < MSSBPF_DIRECTIONS && !err; direction++) {
 		const struct mssbpf_key key = { device.ifindex, direction };
@@ -203,7 +281,7 @@ static int attach_interface(const struct maps *maps, const char *name, const str
 
 		if (options->direction != CHOOSE_BOTH && options->direction != (unsigned int)direction)
 			continue;
-		err = attach_direction(maps, &device, link, direction, options);
+		err = attach_direction(maps, &device, link, direction, limit, options);
 		if (!err && !known)
 			fresh[fresh_count++] = key;
 	}
@@ -242,18 +320,25 @@ static int programs_upgrade(struct maps *maps)
 
 static int attach_run(const struct options *options)
 {
-	int err, status = EXIT_DONE;
+	struct order order;
 	struct maps maps;
+	int err, status;
 
 	if (!options->interface_count)
 		return usage_error(&verb_attach, "attach: name one interface at least");
+	status = order_read(options, &order);
+	if (status)
+		return status;
 	if (privileges_check(true))
 		return EXIT_FAILED;
 	if (options->hook == CHOOSE_TCX && !tcx_supported())
 		return error(
 			"--hook tcx: this kernel has no TCX (it came with Linux 6.6): --hook clsact does the same");
-	if (options->mtu)
-		warn_limits("attach", options->mtu, options);
+	if (order.live && !live_mtu_supported()) {
+		warning("--mtu auto: this kernel cannot tell the programs a device's MTU (bpf_check_mtu() came with Linux "
+			"5.12): the MTU of now counts; attach anew when it changes");
+		order.live = false;
+	}
 	if (pins_create(&maps, options->max_entries))
 		return EXIT_FAILED;
 	err = attachments_reap(&maps);
@@ -262,7 +347,7 @@ static int attach_run(const struct options *options)
 	if (maps.outdated && programs_upgrade(&maps))
 		status = EXIT_FAILED;
 	for (int i = 0; i < options->interface_count; i++)
-		if (attach_interface(&maps, options->interfaces[i], options))
+		if (attach_interface(&maps, options->interfaces[i], &order))
 			status = EXIT_FAILED;
 	pins_close(&maps);
 	return status;

@@ -97,7 +97,7 @@ static void stats_text(const struct report *report)
 {
 	static const char *const heads[] = { "INTERFACE", "DIRECTION", "FAMILY", "SYN", "SYN-ACK" };
 	const size_t heads_count = sizeof(heads) / sizeof(*heads);
-	struct table table = { .columns = heads_count + MSSBPF_RESULTS, .words = 3 };
+	struct table table = { .columns = heads_count + MSSBPF_RESULTS, .words = 1 << 0 | 1 << 1 | 1 << 2 };
 
 	for (size_t i = 0; i < heads_count; i++)
 		table_add(&table, "%s", heads[i]);

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <libmnl/libmnl.h>
 #include <linux/if_tunnel.h>
-#include <linux/in6.h>
 #include <linux/pkt_cls.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
@@ -18,10 +17,10 @@
  * Sends one request and calls each() for every message of the answer. The buffer takes what the kernel
  * puts into one datagram of a dump: 32 KiB at most (net/netlink/af_netlink.c, netlink_dump()).
  */
-static int netlink_ask(struct nlmsghdr *request, mnl_cb_t each, void *context)
+int netlink_ask(int bus, struct nlmsghdr *request, mnl_cb_t each, void *context)
 {
 	static char answer[32768];
-	struct mnl_socket *socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	struct mnl_socket *socket = mnl_socket_open2(bus, SOCK_CLOEXEC);
 	ssize_t length;
 	int err = 0;
 
@@ -48,6 +47,28 @@ out:
 	return err;
 }
 
+void attributes_of_nest(const struct nlattr *nest, const struct nlattr **list, size_t size)
+{
+	const struct nlattr *attribute;
+
+	mnl_attr_for_each_nested(attribute, nest)
+	{
+		if (mnl_attr_get_type(attribute) < size)
+			list[mnl_attr_get_type(attribute)] = attribute;
+	}
+}
+
+void attributes_of_message(const struct nlmsghdr *message, size_t skip, const struct nlattr **list, size_t size)
+{
+	const struct nlattr *attribute;
+
+	mnl_attr_for_each(attribute, message, skip)
+	{
+		if (mnl_attr_get_type(attribute) < size)
+			list[mnl_attr_get_type(attribute)] = attribute;
+	}
+}
+
 /*
  * A GRE device without a fixed unicast remote has header_ops: its packets pass TC with the outer IP and
  * GRE header in front (net/ipv4/ip_gre.c, ipgre_tunnel_init(); net/ipv6/ip6_gre.c). With "external"
@@ -64,6 +85,7 @@ static void linkinfo_read(const struct nlattr *linkinfo, struct device *device)
 		const char *kind = mnl_attr_get_payload(attribute);
 
 		if (mnl_attr_get_type(attribute) == IFLA_INFO_KIND) {
+			strncpy(device->kind, kind, sizeof(device->kind) - 1);
 			gre = !strcmp(kind, "gre") || !strcmp(kind, "ip6gre");
 			device->redirected = !strcmp(kind, "ifb");
 		}
@@ -98,6 +120,10 @@ static bool device_read(const struct nlmsghdr *message, struct device *device)
 			device->mtu = mnl_attr_get_u32(attribute);
 		if (mnl_attr_get_type(attribute) == IFLA_IFNAME)
 			strncpy(device->name, mnl_attr_get_str(attribute), sizeof(device->name) - 1);
+		if (mnl_attr_get_type(attribute) == IFLA_LINK && mnl_attr_get_u32(attribute) != device->ifindex)
+			device->link = mnl_attr_get_u32(attribute);
+		if (mnl_attr_get_type(attribute) == IFLA_LINK_NETNSID)
+			device->link_elsewhere = true;
 		if (mnl_attr_get_type(attribute) == IFLA_LINKINFO)
 			linkinfo_read(attribute, device);
 	}
@@ -122,8 +148,39 @@ int device_get(const char *name, struct device *device)
 	mnl_nlmsg_put_extra_header(request, sizeof(struct ifinfomsg));
 	mnl_attr_put_strz(request, strlen(name) < IFNAMSIZ ? IFLA_IFNAME : IFLA_ALT_IFNAME, name);
 	*device = (struct device){};
-	err = netlink_ask(request, device_store, device);
+	err = netlink_ask(NETLINK_ROUTE, request, device_store, device);
 	return err ?: device->ifindex ? 0 : -ENODEV;
+}
+
+struct data_reader {
+	int (*each)(const struct nlattr *data, void *context);
+	void *context;
+	int err;
+};
+
+static int device_data_read(const struct nlmsghdr *message, void *context)
+{
+	const struct nlattr *info[IFLA_MAX + 1] = {}, *parts[IFLA_INFO_MAX + 1] = {};
+	struct data_reader *reader = context;
+
+	attributes_of_message(message, sizeof(struct ifinfomsg), info, IFLA_MAX + 1);
+	if (info[IFLA_LINKINFO])
+		attributes_of_nest(info[IFLA_LINKINFO], parts, IFLA_INFO_MAX + 1);
+	if (parts[IFLA_INFO_DATA])
+		reader->err = reader->each(parts[IFLA_INFO_DATA], reader->context);
+	return MNL_CB_STOP;
+}
+
+int device_data_get(unsigned int ifindex, int (*each)(const struct nlattr *data, void *context), void *context)
+{
+	struct data_reader reader = { .each = each, .context = context };
+	char buffer[MNL_NLMSG_HDRLEN + 64];
+	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
+	struct ifinfomsg *info = mnl_nlmsg_put_extra_header(request, sizeof(*info));
+
+	request->nlmsg_type = RTM_GETLINK;
+	info->ifi_index = ifindex;
+	return netlink_ask(NETLINK_ROUTE, request, device_data_read, &reader) ?: reader.err;
 }
 
 static int devices_append(const struct nlmsghdr *message, void *context)
@@ -159,7 +216,7 @@ int devices_get(struct devices *devices)
 	mnl_nlmsg_put_extra_header(request, sizeof(struct ifinfomsg));
 	do { /* -EINTR: devices came or went meanwhile */
 		*devices = (struct devices){};
-		err = netlink_ask(request, devices_append, devices);
+		err = netlink_ask(NETLINK_ROUTE, request, devices_append, devices);
 		if (err)
 			devices_free(devices);
 	} while (err == -EINTR);
@@ -217,7 +274,7 @@ int clsact_find(unsigned int ifindex)
 	/* The kernel compares the handle, and describes the qdisc to who asks for an echo. */
 	tc->tcm_handle = TC_H_MAKE(TC_H_CLSACT, 0);
 	request->nlmsg_flags = NLM_F_ECHO;
-	err = netlink_ask(request, qdisc_kind, &kind);
+	err = netlink_ask(NETLINK_ROUTE, request, qdisc_kind, &kind);
 	if (err == -ENOENT || err == -EINVAL)
 		return CLSACT_NONE;
 	return err ?: kind;
@@ -278,7 +335,7 @@ int clsact_look(unsigned int ifindex, unsigned int minor, unsigned short priorit
 	request->nlmsg_flags = NLM_F_DUMP;
 	do { /* -EINTR: filters came or went meanwhile */
 		*side = (struct clsact_side){};
-		err = netlink_ask(request, filter_read, &place);
+		err = netlink_ask(NETLINK_ROUTE, request, filter_read, &place);
 	} while (err == -EINTR);
 	return err;
 }

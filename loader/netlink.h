@@ -1,14 +1,29 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What the kernel knows about network devices and their TC filters, over rtnetlink. It asks only;
- * changes are attach.c's.
+ * Questions to the kernel over netlink, and what it knows about network devices and their TC filters.
+ * It asks only; changes are attach.c's.
  */
 #ifndef MSSBPF_NETLINK_H
 #define MSSBPF_NETLINK_H
 
+#include <netinet/in.h> /* ahead of linux/: see linux/libc-compat.h */
+
+#include <libmnl/libmnl.h>
 #include <linux/if.h>
 #include <stdbool.h>
 #include <stddef.h>
+
+/*
+ * Sends one request on a bus (NETLINK_ROUTE, ...) and calls each() for every message of the answer, which
+ * may not ask itself: there is one buffer. Returns 0 or -errno.
+ */
+int netlink_ask(int bus, struct nlmsghdr *request, mnl_cb_t each, void *context);
+
+/* Puts the attributes below a nest, or behind a message's header of `skip` bytes, into a list by type. */
+void attributes_of_nest(const struct nlattr *nest, const struct nlattr **list, size_t size);
+void attributes_of_message(const struct nlmsghdr *message, size_t skip, const struct nlattr **list, size_t size);
+
+enum { KIND_SIZE = 16 }; /* of a device's kind, with the NUL */
 
 struct device {
 	unsigned int ifindex;
@@ -16,6 +31,9 @@ struct device {
 	unsigned short arphrd; /* ARPHRD_*, linux/if_arp.h */
 	bool outer_header;     /* GRE without a fixed remote: packets begin with the outer header */
 	bool redirected;       /* ifb: packets begin as on the device that they come from */
+	bool link_elsewhere;   /* what it stands on is in another network namespace */
+	unsigned int link;     /* ifindex of what it stands on, 0: nothing, or itself */
+	char kind[KIND_SIZE];  /* "vxlan" and so on, "" for those without rtnl_link_ops */
 	char name[IFNAMSIZ];
 };
 
@@ -27,6 +45,12 @@ struct devices {
 
 /* Looks a device up by name or alternative name. Returns 0, -ENODEV, or another -errno. */
 int device_get(const char *name, struct device *device);
+
+/*
+ * Reads what makes a device of its kind: calls each() with the nest IFLA_INFO_DATA, if it has one. Returns
+ * what each() returned (0 or -errno), or -errno.
+ */
+int device_data_get(unsigned int ifindex, int (*each)(const struct nlattr *data, void *context), void *context);
 
 /* Lists all devices; devices_free() releases them. Returns 0 or -errno. */
 int devices_get(struct devices *devices);

@@ -54,6 +54,18 @@ static int report_check(const struct options *options, const unsigned int *index
 	return status;
 }
 
+/* Sets limits that follow the device's MTU to what the programs make of it now. */
+static void limit_update(struct mssbpf_limit *limit, unsigned int mtu)
+{
+	if (limit->order.flags & (MSSBPF_LIVE_IPV4 | MSSBPF_LIVE_IPV6))
+		limit->mtu = mtu;
+	mtu = mtu < MSSBPF_MTU_MIN ? MSSBPF_MTU_MIN : mtu > MSSBPF_MTU_MAX ? MSSBPF_MTU_MAX : mtu;
+	if (limit->order.flags & MSSBPF_LIVE_IPV4)
+		limit->order.mss4 = mtu - MSSBPF_IPV4_HEADERS;
+	if (limit->order.flags & MSSBPF_LIVE_IPV6)
+		limit->order.mss6 = mtu - MSSBPF_IPV6_HEADERS;
+}
+
 static int report_fill(const struct options *options, const unsigned int *indexes, const struct maps *maps,
 		       struct report *report)
 {
@@ -74,6 +86,7 @@ static int report_fill(const struct options *options, const unsigned int *indexe
 			continue;
 		memcpy(row->interface, device->name, sizeof(row->interface));
 		row->entry = entries[i];
+		limit_update(&row->entry.limit, device->mtu);
 		err = attachment_query(maps, &row->entry.key, &row->hook, &row->program_id)
 			      ?: maps_count(maps, &row->entry.key, &row->counters);
 		report->count += !err;

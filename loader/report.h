@@ -13,7 +13,7 @@
 
 struct report_row {
 	char interface[IFNAMSIZ];
-	struct entry entry;
+	struct entry entry; /* limits that follow the device's MTU: as they are now */
 	enum hook hook;
 	__u32 program_id;
 	struct mssbpf_counters counters;

@@ -5,23 +5,27 @@
 #include "table.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 void table_add(struct table *table, const char *format, ...)
 {
-	char(*grown)[TABLE_CELL_SIZE] = reallocarray(table->cells, table->count + 1, sizeof(*grown));
+	char **grown = reallocarray(table->cells, table->count + 1, sizeof(*grown));
 	va_list arguments;
+	int length = -1;
 
-	if (!grown) {
+	if (grown) {
+		table->cells = grown;
+		va_start(arguments, format);
+		length = vasprintf(&grown[table->count++], format, arguments);
+		va_end(arguments);
+	}
+	if (length < 0) {
 		fputs("mssbpf: out of memory\n", stderr);
 		exit(1);
 	}
-	table->cells = grown;
-	va_start(arguments, format);
-	vsnprintf(grown[table->count++], sizeof(*grown), format, arguments);
-	va_end(arguments);
 }
 
 void table_print(struct table *table)
@@ -36,10 +40,14 @@ void table_print(struct table *table)
 	}
 	for (size_t i = 0; i < table->count; i++) {
 		size_t column = i % table->columns;
-		int width = widths[column];
+		bool word = table->words >> column & 1, last = column + 1 == table->columns;
 
-		printf("%*s%s", column < table->words ? -width : width, table->cells[i],
-		       column + 1 < table->columns ? "  " : "\n");
+		printf("%*s%s",
+		       !word  ? widths[column]
+		       : last ? 0
+			      : -widths[column],
+		       table->cells[i], last ? "\n" : "  ");
+		free(table->cells[i]);
 	}
 	free(table->cells);
 	table->cells = NULL;

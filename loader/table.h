@@ -9,14 +9,13 @@
 
 enum {
 	TABLE_COLUMNS_MAX = 16,
-	TABLE_CELL_SIZE = 32,
 };
 
 struct table {
 	size_t columns;
-	size_t words; /* how many of the columns, from the left, are words */
-	size_t count; /* of cells */
-	char (*cells)[TABLE_CELL_SIZE];
+	unsigned int words; /* a bit for each column, 1: words, 0: numbers */
+	size_t count;	    /* of cells */
+	char **cells;
 };
 
 /* Adds one cell, printf-like; a new row begins after `columns` cells. Exits when memory is short. */

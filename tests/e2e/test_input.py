@@ -43,12 +43,23 @@ def test_max_entries(pair, value):
 
 
 @pytest.mark.parametrize("option,value,expected", (
-    ("--mtu", 1280, (1280, 1240, 1220)), ("--mtu", 65535, (65535, 65495, 65475)),
+    ("--mtu", 1280, (1280, 1240, 1220)), ("--mtu", 1500, (1500, 1460, 1440)),
     ("--mtu", "01400", (1400, 1360, 1340)), ("--mss4", 1, (1500, 1, 1440)), ("--mss6", 1, (1500, 1460, 1))))
 def test_numbers_at_the_edge(pair, option, value, expected):
     program.attach(pair.a, "v0", option, value)
     entry = program.show(pair.a)["v0", "egress"]
     assert (entry["mtu"], entry["mss4"], entry["mss6"]) == expected
+
+
+@pytest.mark.parametrize("mtu", (1501, 65535))
+def test_mtu_larger_than_the_device(pair, mtu):
+    """Legal, with a warning: the device's own MTU is the smaller one."""
+    result = program.mssbpf("attach", "v0", "--mtu", mtu, netns=pair.a)
+    assert (result.status, result.stdout) == (0, "")
+    assert re.search(rf"^mssbpf: warning: v0: .*{mtu}.*1500", result.stderr), result
+    assert len(result.stderr.splitlines()) == 1
+    entry = program.show(pair.a)["v0", "egress"]
+    assert (entry["mtu"], entry["mss4"], entry["mss6"]) == (mtu, mtu - 40, mtu - 60)
 
 
 @pytest.mark.parametrize("mtu", (576, 1279))

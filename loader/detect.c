@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * Follows a device's ways down to the links that carry them, and back up through the layers. Not where the
+ * ways come from.
+ */
+#include "detect.h"
+
+#include "cli.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Paths of devices that are known by now, or being found out: each device is looked at once. */
+struct known {
+	unsigned int ifindex;
+	bool busy;
+	int err;
+	struct detection detection;
+};
+
+struct search {
+	struct devices devices;
+	struct known **list;
+	size_t count;
+};
+
+static int device_search(struct search *search, const struct device *device, const struct detection **found);
+
+/* Where a peer is that may be anywhere: behind the default route. Addresses that no narrower route is for. */
+static int roaming_route_get(const struct way *way, struct route *route)
+{
+	static const unsigned char anywhere6[16] = { 0x20, [15] = 1 }; /* the first global unicast addresses */
+	static const unsigned char anywhere4[4] = { 192, 0, 0, 8 };    /* RFC 7600 4.8: nobody has it */
+	struct flow flow = way->flow;
+	int err;
+
+	flow.remote = address_of(anywhere6, sizeof(anywhere6));
+	err = route_get(&flow, route);
+	if (!err)
+		return 0;
+	flow.remote = address_of(anywhere4, sizeof(anywhere4));
+	return route_get(&flow, route);
+}
+
+/* Finds the device that a way leaves by. Says what is wrong. */
+static int way_route_get(const struct device *device, const struct way *way, struct route *route)
+{
+	char text[ADDRESS_TEXT_SIZE];
+	int err = 0;
+
+	*route = (struct route){ .oif = way->flow.oif };
+	if (way->kind == WAY_DEVICE)
+		return 0;
+	if (way->kind == WAY_ROAMING)
+		err = roaming_route_get(way, route);
+	else
+		err = route_get(&way->flow, route);
+	if (err && way->kind == WAY_ROAMING)
+		error("%s: a peer without an endpoint, and no default route that it could be behind: give the MTU with "
+		      "--mtu",
+		      device->name);
+	else if (err)
+		error("%s: no route to its remote end %s: %s; mend that ('ip route get %s'), or give the MTU with --mtu",
+		      device->name, address_text(&way->flow.remote, text), strerror(-err), text);
+	return err;
+}
+
+/*
+ * WireGuard pads to 16 bytes, but not beyond its device's MTU (drivers/net/wireguard/send.c,
+ * calculate_skb_padding()): only where that is too large, padding costs.
+ */
+static bool pads(const struct way *way, const struct device *device, const struct path *path)
+{
+	static const char name[] = "/wireguard";
+	size_t length = strlen(way->layers);
+
+	return length >= strlen(name) && !strcmp(way->layers + length - strlen(name), name) &&
+	       device->mtu > path_mtu(path);
+}
+
+static int layers_enter(struct path *path, const char *layers, const struct device *device)
+{
+	char why[WHY_SIZE];
+	struct stack stack;
+	int err = stack_parse(layers, &stack, why) ?: path_enter(path, &stack, why);
+
+	if (err)
+		error("%s: %s: %s", device->name, layers, why);
+	return err;
+}
+
+/* Finds what one of a device's ways carries. */
+static int way_search(struct search *search, const struct device *device, const struct way *way, struct path *path)
+{
+	const struct detection *below;
+	const struct device *carrier;
+	char layers[STACK_TEXT_SIZE + 8];
+	struct route route;
+	struct path outside;
+	int err = way_route_get(device, way, &route);
+
+	if (err)
+		return err;
+	carrier = devices_find(&search->devices, route.oif);
+	if (!carrier) {
+		error("%s: what carries it (interface %u) is gone", device->name, route.oif);
+		return -ENODEV;
+	}
+	err = device_search(search, carrier, &below);
+	if (err)
+		return err;
+	*path = below->path;
+	if (route.mtu && path_lower(path, STEP_ROUTE, "route", route.mtu))
+		return -E2BIG;
+	outside = *path;
+	err = layers_enter(path, way->layers, device);
+	if (err || !pads(way, device, path))
+		return err;
+	*path = outside;
+	snprintf(layers, sizeof(layers), "%s:padded", way->layers);
+	return layers_enter(path, layers, device);
+}
+
+/* Takes the worst of a device's ways. A way that leads back to the device itself cannot be followed. */
+static int ways_search(struct search *search, const struct device *device, const struct ways *ways,
+		       struct detection *worst)
+{
+	for (size_t i = 0; i < ways->count; i++) {
+		struct path path;
+		int err = way_search(search, device, &ways->list[i], &path);
+
+		if (err == -ELOOP)
+			warning("%s: the route to its remote end goes through itself here (in another network namespace "
+				"it may not): what carries it is not known",
+				device->name);
+		else if (err)
+			return err;
+		else if (!worst->ways++ || path_mtu(&path) < path_mtu(&worst->path)) {
+			worst->path = path;
+			*worst->remote = '\0';
+			if (ways->list[i].kind == WAY_ROUTED)
+				address_text(&ways->list[i].flow.remote, worst->remote);
+		}
+	}
+	return 0;
+}
+
+static int device_follow(struct search *search, const struct device *device, struct detection *detection)
+{
+	struct ways ways;
+	int err = ways_get(device, &ways);
+
+	if (err)
+		return err;
+	if (ways.open)
+		warning("%s: where its packets go is decided for each, or in another network namespace: what carries "
+			"them is not known, its own MTU %u counts",
+			device->name, device->mtu);
+	*detection = (struct detection){};
+	memcpy(detection->device, device->name, sizeof(detection->device));
+	path_begin(&detection->path, device->name, device->mtu);
+	err = ways_search(search, device, &ways, detection);
+	free(ways.list);
+	if (err)
+		return err;
+	detection->fits = path_mtu(&detection->path);
+	if (path_lower(&detection->path, STEP_DEVICE, device->name, device->mtu)) {
+		error("%s: stands on too many devices to follow", device->name);
+		return -E2BIG;
+	}
+	return 0;
+}
+
+static int device_search(struct search *search, const struct device *device, const struct detection **found)
+{
+	struct known **grown, *known;
+
+	for (size_t i = 0; i < search->count; i++) {
+		known = search->list[i];
+		if (known->ifindex == device->ifindex) {
+			*found = &known->detection;
+			return known->busy ? -ELOOP : known->err;
+		}
+	}
+	known = calloc(1, sizeof(*known));
+	grown = known ? reallocarray(search->list, search->count + 1, sizeof(*grown)) : NULL;
+	if (!grown) {
+		free(known);
+		error("%s: %s", device->name, strerror(ENOMEM));
+		return -ENOMEM;
+	}
+	search->list = grown;
+	grown[search->count++] = known;
+	known->ifindex = device->ifindex;
+	known->busy = true;
+	known->err = device_follow(search, device, &known->detection);
+	known->busy = false;
+	*found = &known->detection;
+	return known->err;
+}
+
+static void search_end(struct search *search)
+{
+	for (size_t i = 0; i < search->count; i++)
+		free(search->list[i]);
+	free(search->list);
+	devices_free(&search->devices);
+}
+
+int device_detect(const struct device *device, struct detection *detection)
+{
+	const struct detection *found;
+	struct search search = {};
+	int err = devices_get(&search.devices);
+
+	if (err)
+		error("cannot list the interfaces: %s", strerror(-err));
+	err = err ?: device_search(&search, device, &found);
+	if (!err)
+		*detection = *found;
+	search_end(&search);
+	if (!err && device->mtu > detection->fits)
+		warning("%s: its MTU %u is larger than what fits below it, %u: larger packets are fragmented or lost; "
+			"'ip link set %s mtu %u' mends it",
+			device->name, device->mtu, detection->fits, device->name, detection->fits);
+	return err;
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The MTU that really fits through a device: its own, and that of everything below it. Not the kernel's
+ * answers themselves: those are ways.h's; nor the arithmetic: that is overhead.h's.
+ */
+#ifndef MSSBPF_DETECT_H
+#define MSSBPF_DETECT_H
+
+#include "ways.h"
+
+struct detection {
+	char device[IFNAMSIZ];
+	struct path path;		/* by the way that leaves least, down to the device's own MTU */
+	unsigned int fits;		/* what that way would carry, were the device's MTU larger; bytes */
+	size_t ways;			/* how many there were to choose from */
+	char remote[ADDRESS_TEXT_SIZE]; /* where it leads, as text; "": no address is known */
+};
+
+/*
+ * Finds out what fits through a device: the worst of its ways counts, and the device's own MTU. Warns of
+ * ways that cannot be told, and when the device's MTU is larger than what fits below it. Returns 0, or
+ * -errno after saying what is wrong.
+ */
+int device_detect(const struct device *device, struct detection *detection);
+
+#endif
