@@ -478,6 +478,26 @@ static void test_fold(void **state)
 	}
 }
 
+/* What is published, the ends of the range, and one byte more for one byte more in between. */
+static void test_mss_of_mtu(void **state)
+{
+	(void)state;
+	assert_int_equal(mss_of_mtu(1500, 4), 1460);
+	assert_int_equal(mss_of_mtu(1500, 6), 1440);
+	assert_int_equal(mss_of_mtu(1420, 4), 1380);
+	assert_int_equal(mss_of_mtu(1420, 6), 1360);
+	assert_int_equal(mss_of_mtu(0, 4), 536);
+	assert_int_equal(mss_of_mtu(0, 6), 516);
+	assert_int_equal(mss_of_mtu(UINT32_MAX, 4), 65495);
+	assert_int_equal(mss_of_mtu(UINT32_MAX, 6), 65475);
+	for (uint32_t mtu = 1; mtu < 70000; mtu++) {
+		bool inside = mtu > 576 && mtu <= 65535;
+
+		assert_int_equal(mss_of_mtu(mtu, 4) - mss_of_mtu(mtu - 1, 4), inside);
+		assert_int_equal(mss_of_mtu(mtu, 6) - mss_of_mtu(mtu - 1, 6), inside);
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -485,7 +505,7 @@ int main(void)
 		cmocka_unit_test(test_every_mss),    cmocka_unit_test(test_every_limit),
 		cmocka_unit_test(test_every_pair),   cmocka_unit_test(test_every_option_length),
 		cmocka_unit_test(test_random_lists), cmocka_unit_test(test_every_checksum),
-		cmocka_unit_test(test_fold),
+		cmocka_unit_test(test_fold),	     cmocka_unit_test(test_mss_of_mtu),
 	};
 
 	return cmocka_run_group_tests_name("clamp", tests, NULL, NULL);
