@@ -26,6 +26,9 @@ $(B)/unit_%: $(B)/sanitized/tests/unit/%.o $(B)/sanitized/tests/lib/packet.o
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(sanitize) $(LDFLAGS) -o $@ $^ $(test_libs)
 
+# What unit tests take of the loader.
+$(B)/unit_probe: $(B)/sanitized/loader/probe_search.o
+
 $(B)/prog_%: $(B)/tests/prog/%.o $(test_library)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(test_libs)
