@@ -50,6 +50,13 @@ struct options {
 	bool list;
 	char **interfaces; /* the words behind the options, NULL at the end */
 	int interface_count;
+	const char *source;    /* probe: an address of this host; NULL: the kernel's choice */
+	const char *interface; /* probe: to send by; NULL: by the routing table */
+	unsigned int min;      /* probe: bytes; 0: not given */
+	unsigned int max;      /* probe: bytes; 0: not given */
+	unsigned int timeout;  /* probe: milliseconds; 0: not given */
+	bool ipv4;	       /* probe: over IPv4 */
+	bool ipv6;	       /* probe: over IPv6 */
 };
 
 enum option_type {
@@ -83,7 +90,7 @@ struct verb {
 	int (*run)(const struct options *options); /* returns the exit status */
 };
 
-extern const struct verb verb_attach, verb_detach, verb_show, verb_stats, verb_mtu, verb_complete;
+extern const struct verb verb_attach, verb_detach, verb_show, verb_stats, verb_mtu, verb_probe, verb_complete;
 extern const struct verb *const verbs[]; /* NULL at the end */
 
 /* Options that every verb takes; parse and help add them to the verb's own. */

@@ -58,6 +58,8 @@ static bool list_values(const struct option_spec *spec)
 		puts(*word);
 	if (!strcmp(spec->name, "netns"))
 		list_namespaces();
+	if (!strcmp(spec->name, "interface"))
+		list_interfaces();
 	return true;
 }
 

@@ -10,8 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
-const struct verb *const verbs[] = { &verb_attach, &verb_detach,   &verb_show, &verb_stats,
-				     &verb_mtu,	   &verb_complete, NULL };
+const struct verb *const verbs[] = { &verb_attach, &verb_detach, &verb_show,	 &verb_stats,
+				     &verb_mtu,	   &verb_probe,	 &verb_complete, NULL };
 
 static void help(void)
 {

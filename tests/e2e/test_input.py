@@ -106,7 +106,7 @@ def test_words(pair, words, message):
 
 
 @pytest.mark.parametrize("words", (
-    ("--help",), ("-h",), *((verb, option) for verb in ("attach", "detach", "show", "stats")
+    ("--help",), ("-h",), *((verb, option) for verb in ("attach", "detach", "show", "stats", "probe")
                             for option in ("--help", "-h")), ("attach", "v0", "--mtu", "1400", "--help")),
     ids=" ".join)
 def test_help(clean, words):
@@ -118,7 +118,7 @@ def test_help(clean, words):
         for option in ("--mtu", "--mss4", "--mss6", "--direction", "--hook", "--dry-run", "--max-entries", "--netns"):
             assert option in result.stdout
     elif len(words) == 1:
-        for verb in ("attach", "detach", "show", "stats"):
+        for verb in ("attach", "detach", "show", "stats", "probe"):
             assert re.search(rf"^\s+{verb}\b", result.stdout, re.MULTILINE)
 
 

@@ -32,6 +32,7 @@ def test_completion(pair):
     assert complete(pair, "attach", "--hook", "t") == {"tc", "tcx"}
     assert complete(pair, "attach", "--mtu", "") == {"auto"}
     assert complete(pair, "attach", "--mss4", "") == set()
+    assert complete(pair, "probe", "--interface", "") == {"v0", "x0", "x1"}
     assert {word for word in complete(pair, "attach", "") if word[0] != "-"} == {"v0", "x0", "x1"}
     assert {word for word in complete(pair, "detach", "") if word[0] != "-"} == {"v0"}
     assert {word for word in complete(pair, "stats", "v0", "") if word[0] != "-"} == {"v0"}
@@ -41,7 +42,7 @@ def test_completion(pair):
 def test_every_option_is_in_the_manual(clean):
     """What --help shows, mssbpf(8) explains."""
     page = (program.ROOT / "loader/mssbpf.8").read_text()
-    for verb in ("attach", "detach", "show", "stats", "mtu"):
+    for verb in ("attach", "detach", "show", "stats", "mtu", "probe"):
         words = net.must(program.MSSBPF, verb, "--help").split()
         options = {word.strip(",") for word in words if word.startswith("--")}
         assert {"--help", "--netns", "--verbose"} < options
