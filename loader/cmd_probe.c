@@ -5,6 +5,7 @@
  */
 #include "cli.h"
 #include "netlink.h"
+#include "overhead.h"
 #include "probe.h"
 #include "report.h"
 
@@ -15,16 +16,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Sizes in bytes, times in milliseconds. */
 enum {
-	SIZE_MIN = 68, /* what every IPv4 hop takes, RFC 791 3.2 */
-	SIZE_MAX_IP = 65535,
-	SIZE_MIN_IPV6 = 1280, /* RFC 8200 5 */
-	SIZE_DEFAULT = 576,   /* the usual minimum over IPv4: what every host takes, RFC 1122 3.3.2 */
-	ATTACH_MTU_MIN = 576, /* of attach --mtu */
-	IPV4_TCP_HEADERS = 40,
-	IPV6_TCP_HEADERS = 60,
-	TIMEOUT_DEFAULT = 1000,
+	TIMEOUT_DEFAULT = 1000, /* milliseconds */
 	LINE_SIZE = 512,
 };
 
@@ -34,9 +27,9 @@ static const struct option_spec probe_options[] = {
 	{ "interface", 'i', "IFACE", "send by this interface, whatever the routes say", OPTION_TEXT,
 	  .offset = offsetof(struct options, interface) },
 	{ "min", 0, "N", "smallest packet (default: 576, over IPv6 1280)", OPTION_NUMBER,
-	  .offset = offsetof(struct options, min), .min = SIZE_MIN, .max = SIZE_MAX_IP, .unit = "bytes" },
+	  .offset = offsetof(struct options, min), .min = MTU_MIN_IPV4, .max = MSSBPF_MTU_MAX, .unit = "bytes" },
 	{ "max", 0, "N", "largest packet (default: the interface's MTU)", OPTION_NUMBER,
-	  .offset = offsetof(struct options, max), .min = SIZE_MIN, .max = SIZE_MAX_IP, .unit = "bytes" },
+	  .offset = offsetof(struct options, max), .min = MTU_MIN_IPV4, .max = MSSBPF_MTU_MAX, .unit = "bytes" },
 	{ "timeout", 't', "MS", "wait for an answer at most (default: 1000)", OPTION_NUMBER,
 	  .offset = offsetof(struct options, timeout), .min = 10, .max = 60000, .unit = "milliseconds" },
 	{ "ipv4", '4', NULL, "probe over IPv4", OPTION_FLAG, .offset = offsetof(struct options, ipv4) },
@@ -145,18 +138,18 @@ static int host_resolve(struct probing *probing, int family)
 static int range_set(struct probing *probing)
 {
 	const struct options *options = probing->options;
-	unsigned int least = is_ipv4(probing) ? SIZE_MIN : SIZE_MIN_IPV6;
-	unsigned int usual = is_ipv4(probing) ? SIZE_DEFAULT : SIZE_MIN_IPV6;
-	unsigned int device_max = probing->device.mtu < SIZE_MAX_IP ? probing->device.mtu : SIZE_MAX_IP;
+	unsigned int least = is_ipv4(probing) ? MTU_MIN_IPV4 : MTU_MIN_IPV6;
+	unsigned int usual = is_ipv4(probing) ? MSSBPF_MTU_MIN : MTU_MIN_IPV6;
+	unsigned int device_max = probing->device.mtu < MSSBPF_MTU_MAX ? probing->device.mtu : MSSBPF_MTU_MAX;
 
 	if (options->min && options->min < least)
 		return usage_error(&verb_probe,
 				   "probe: --min %u: from %u to %u over IPv6, where every hop takes 1280 (RFC 8200)",
-				   options->min, least, SIZE_MAX_IP);
+				   options->min, least, MSSBPF_MTU_MAX);
 	if (options->max && options->max < least)
 		return usage_error(&verb_probe,
 				   "probe: --max %u: from %u to %u over IPv6, where every hop takes 1280 (RFC 8200)",
-				   options->max, least, SIZE_MAX_IP);
+				   options->max, least, MSSBPF_MTU_MAX);
 	probing->max = options->max ?: device_max;
 	probing->min = options->min ?: probing->max < usual ? least : usual;
 	if (probing->min > probing->max || probing->min > device_max)
@@ -222,8 +215,8 @@ static int explain(const struct probing *probing)
 				     who(&step->event), step->size, is_ipv4(probing) ? ": lower --min" : "");
 		return error("%s (%s): %s says: %u bytes are too big, %u fits: %s", host, address, who(&step->event),
 			     step->size, step->event.mtu,
-			     is_ipv4(probing) || step->size > SIZE_MIN_IPV6 ? "lower --min"
-									    : "IPv6 cannot use this path (RFC 8200)");
+			     is_ipv4(probing) || step->size > MTU_MIN_IPV6 ? "lower --min"
+									   : "IPv6 cannot use this path (RFC 8200)");
 	case PROBE_END_REFUSED:
 		return error("%s (%s): %s says: %s, to a probe of %u bytes", host, address, who(&step->event),
 			     step->event.says, step->event.size);
@@ -264,12 +257,12 @@ static void attach_line(const struct probing *probing, char line[LINE_SIZE])
 	*line = 0;
 	if (probing->device.arphrd == ARPHRD_LOOPBACK)
 		return;
-	if (mtu >= ATTACH_MTU_MIN)
+	if (mtu >= MSSBPF_MTU_MIN)
 		snprintf(line, LINE_SIZE, "mssbpf attach %s%s%s%s --mtu %u", option, netns, *netns ? " " : "",
 			 probing->device.name, mtu);
 	else
 		snprintf(line, LINE_SIZE, "mssbpf attach %s%s%s%s --mss4 %u", option, netns, *netns ? " " : "",
-			 probing->device.name, mtu - IPV4_TCP_HEADERS);
+			 probing->device.name, mtu - MSSBPF_IPV4_HEADERS);
 }
 
 static void print_limit(const struct probing *probing)
@@ -303,10 +296,11 @@ static void print_result(const struct probing *probing)
 	char line[LINE_SIZE];
 
 	print_limit(probing);
-	if (mtu >= SIZE_MIN_IPV6)
-		printf("MSS %u (IPv4), %u (IPv6)\n", mtu - IPV4_TCP_HEADERS, mtu - IPV6_TCP_HEADERS);
+	if (mtu >= MTU_MIN_IPV6)
+		printf("MSS %u (IPv4), %u (IPv6)\n", mtu - MSSBPF_IPV4_HEADERS, mtu - MSSBPF_IPV6_HEADERS);
 	else
-		printf("MSS %u (IPv4); IPv6 needs an MTU of 1280 and does not fit this path\n", mtu - IPV4_TCP_HEADERS);
+		printf("MSS %u (IPv4); IPv6 needs an MTU of 1280 and does not fit this path\n",
+		       mtu - MSSBPF_IPV4_HEADERS);
 	attach_line(probing, line);
 	puts(*line ? line : "nothing to attach to: the way is the loopback interface");
 }
@@ -329,10 +323,10 @@ static void print_json(const struct probing *probing)
 	json_object_object_add(object, "address", json_object_new_string(probing->address));
 	json_object_object_add(object, "family", json_object_new_string(is_ipv4(probing) ? "ipv4" : "ipv6"));
 	json_object_object_add(object, "mtu", json_object_new_uint64(result->mtu));
-	json_object_object_add(object, "mss4", json_object_new_uint64(result->mtu - IPV4_TCP_HEADERS));
+	json_object_object_add(object, "mss4", json_object_new_uint64(result->mtu - MSSBPF_IPV4_HEADERS));
 	json_object_object_add(object, "mss6",
-			       result->mtu < SIZE_MIN_IPV6 ? NULL
-							   : json_object_new_uint64(result->mtu - IPV6_TCP_HEADERS));
+			       result->mtu < MTU_MIN_IPV6 ? NULL
+							  : json_object_new_uint64(result->mtu - MSSBPF_IPV6_HEADERS));
 	json_object_object_add(object, "interface", json_object_new_string(probing->device.name));
 	json_object_object_add(object, "limited_by", json_object_new_string(limit_name(probing)));
 	json_object_object_add(object, "hop", hop ? json_text(result->hop.from) : NULL);

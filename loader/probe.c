@@ -9,14 +9,13 @@
 #include "probe.h"
 
 #include "cli.h"
+#include "route.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <libmnl/libmnl.h>
 #include <linux/errqueue.h>
 #include <linux/icmp.h>
 #include <linux/icmpv6.h>
-#include <linux/rtnetlink.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,67 +89,26 @@ static bool address_same(const struct sockaddr_storage *a, const struct sockaddr
 	return a->ss_family == b->ss_family && !memcmp(address_bytes(a), address_bytes(b), address_size(a->ss_family));
 }
 
-static int route_store(const struct nlmsghdr *message, void *context)
-{
-	const struct nlattr *attribute;
-
-	mnl_attr_for_each(attribute, message, sizeof(struct rtmsg))
-	{
-		if (mnl_attr_get_type(attribute) == RTA_OIF)
-			*(unsigned int *)context = mnl_attr_get_u32(attribute);
-	}
-	return MNL_CB_STOP;
-}
-
-/* Asks for the route of the target. Returns 0 or -errno. */
-static int route_ask(const struct probe_target *target, unsigned int oif, unsigned int *ifindex)
-{
-	char buffer[MNL_SOCKET_BUFFER_SIZE];
-	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
-	struct rtmsg *route = mnl_nlmsg_put_extra_header(request, sizeof(*route));
-	struct mnl_socket *socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
-	size_t size = address_size(target->address.ss_family);
-	ssize_t length;
-	int err = 0;
-
-	if (!socket)
-		return -errno;
-	request->nlmsg_type = RTM_GETROUTE;
-	request->nlmsg_flags = NLM_F_REQUEST;
-	route->rtm_family = target->address.ss_family;
-	route->rtm_dst_len = size * 8;
-	mnl_attr_put(request, RTA_DST, size, address_bytes(&target->address));
-	if (target->source.ss_family) {
-		route->rtm_src_len = size * 8;
-		mnl_attr_put(request, RTA_SRC, size, address_bytes(&target->source));
-	}
-	if (oif)
-		mnl_attr_put_u32(request, RTA_OIF, oif);
-	if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0 ||
-	    mnl_socket_sendto(socket, request, request->nlmsg_len) < 0 ||
-	    (length = mnl_socket_recvfrom(socket, buffer, sizeof(buffer))) < 0 ||
-	    mnl_cb_run(buffer, length, 0, mnl_socket_get_portid(socket), route_store, ifindex) < 0)
-		err = -errno;
-	mnl_socket_close(socket);
-	return err;
-}
-
 int probe_device(const struct probe_target *target, struct device *device)
 {
 	const struct sockaddr_in6 *ipv6 = (const struct sockaddr_in6 *)&target->address;
-	unsigned int ifindex = 0, oif = 0;
-	struct devices devices;
+	size_t size = address_size(target->address.ss_family);
+	struct flow flow = { .remote = address_of(address_bytes(&target->address), size) };
 	const struct device *found;
+	struct devices devices;
+	struct route route;
 	int err;
 
 	if (*target->interface)
 		return device_get(target->interface, device);
+	if (target->source.ss_family)
+		flow.local = address_of(address_bytes(&target->source), size);
 	if (ipv6->sin6_family == AF_INET6)
-		oif = ipv6->sin6_scope_id;
-	err = route_ask(target, oif, &ifindex) ?: devices_get(&devices);
+		flow.oif = ipv6->sin6_scope_id;
+	err = route_get(&flow, &route) ?: devices_get(&devices);
 	if (err)
 		return err;
-	found = devices_find(&devices, ifindex);
+	found = devices_find(&devices, route.oif);
 	if (found)
 		*device = *found;
 	devices_free(&devices);

@@ -8,8 +8,8 @@
 #ifndef MSSBPF_PROBE_H
 #define MSSBPF_PROBE_H
 
-#include "probe_search.h" /* <netinet/in.h> before what netlink.h takes from linux/, or they clash */
 #include "netlink.h"
+#include "probe_search.h"
 
 #include <stdint.h>
 #include <sys/socket.h>

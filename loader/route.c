@@ -95,7 +95,7 @@ static int route_ask(const struct flow *flow, bool with_local, struct route *rou
 int route_get(const struct flow *flow, struct route *route)
 {
 	bool with_local = flow->local.family == flow->remote.family;
-	int err = route_ask(flow, with_local, route);
+	int err = flow->remote.family ? route_ask(flow, with_local, route) : -EDESTADDRREQ;
 
 	/* An address that is not this host's (yet) cannot be a source. */
 	return err == -EINVAL && with_local ? route_ask(flow, false, route) : err;
