@@ -7,11 +7,13 @@
 
 #include "cli.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 enum {
 	ESP_FIXED = 8, /* SPI, sequence number: RFC 4303 2 */
@@ -31,79 +33,88 @@ static const struct layer_flag l2tpv3_flags[] = { { "udp", 12, 0 }, { "sublayer"
 #define FRAMES (IN_FRAME | PACKETS)
 #define PROTOCOLS (IN_IP | PACKETS)
 
-/* clang-format off: a line for what it is, a line for where that is from */
+/* A line for what it is, a line for where that is from. */
+/* clang-format off */
 const struct layer_kind layer_kinds[] = {
-	{ "pppoe", 8, IN_FRAME, PACKETS, .source = "RFC 2516 4, RFC 1661 2: PPPoE 6, PPP 2" },
-	{ "vlan", 4, IN_FRAME, FRAMES, .source = "IEEE 802.1Q" },
-	{ "macsec", 32, IN_FRAME, FRAMES, .source = "IEEE 802.1AE: SecTAG 16, ICV 16" },
-	{ "mpls",
-	  0,
-	  IN_MPLS | IN_FOU,
-	  IN_PACKET | IN_ETHERNET,
-	  ARGUMENT_NUMBER,
-	  { 1, 16, 4, 1, "labels" },
-	  .usage = "mpls[:LABELS]",
-	  .source = "RFC 3032 2.1: 4 a label" },
-	{ "ipv4", 20, IN_PACKET, PROTOCOLS, .source = "RFC 791 3.1, without options" },
-	{ "ipv6", 40, IN_PACKET, PROTOCOLS | IN_EXTENSIONS, .source = "RFC 8200 3" },
+	{ "pppoe", 8, IN_FRAME, PACKETS,
+	  .source = "RFC 2516 4, RFC 1661 2: PPPoE 6, PPP 2" },
+	{ "vlan", 4, IN_FRAME, FRAMES,
+	  .source = "IEEE 802.1Q" },
+	{ "macsec", 32, IN_FRAME, FRAMES,
+	  .source = "IEEE 802.1AE: SecTAG 16, ICV 16" },
+	{ "mpls", 0, IN_MPLS | IN_FOU, IN_PACKET | IN_ETHERNET, ARGUMENT_NUMBER, { 1, 16, 1, 4, 1, "labels" },
+	  .usage = "mpls[:LABELS]", .source = "RFC 3032 2.1: 4 a label" },
+	{ "ipv4", 20, IN_PACKET, PROTOCOLS,
+	  .source = "RFC 791 3.1, without options" },
+	{ "ipv6", 40, IN_PACKET, PROTOCOLS | IN_EXTENSIONS | IN_ETHERNET,
+	  .source = "RFC 8200 3" },
 	{ "encaplimit", 8, IN_EXTENSIONS, PROTOCOLS | IN_EXTENSIONS,
 	  .source = "RFC 2473 4.1.1; Linux's ip6tnl and ip6gre add it by default" },
-	{ "srh",
-	  8,
-	  IN_EXTENSIONS,
-	  PROTOCOLS | IN_EXTENSIONS | IN_ETHERNET,
-	  ARGUMENT_NUMBER,
-	  { 1, 127, 16, 0, "segments" },
-	  .usage = "srh:SEGMENTS",
-	  .source = "RFC 8754 2: 8, and 16 a segment" },
-	{ "gre", 4, IN_IP | IN_FOU, PACKETS | IN_ETHERNET, .flags = gre_flags, .usage = "gre[:csum][:key][:seq]",
-	  .source = "RFC 2784 2, RFC 2890 2: 4, and 4 a flag" },
-	{ "gretap", 18, IN_IP | IN_FOU, FRAMES, .flags = gre_flags, .usage = "gretap[:csum][:key][:seq]",
-	  .source = "RFC 2784 2: GRE 4, and 4 a flag; Ethernet 14" },
-	{ "etherip", 16, IN_IP, FRAMES, .source = "RFC 3378 3: 2, Ethernet 14" },
-	{ "eth", 14, IN_ETHERNET, FRAMES, .source = "IEEE 802.3: an inner Ethernet header" },
-	{ "udp", 8, IN_IP, IN_PACKET | IN_FOU, .source = "RFC 768; Linux's fou: an IP protocol in UDP" },
-	{ "gue", 12, IN_IP, IN_PACKET | IN_FOU, .source = "draft-ietf-intarea-gue: UDP 8, GUE 4" },
-	{ "vxlan", 30, IN_IP, FRAMES, .source = "RFC 7348 5: UDP 8, VXLAN 8, Ethernet 14" },
-	{ "geneve",
-	  30,
-	  IN_IP,
-	  FRAMES,
-	  ARGUMENT_NUMBER,
-	  { 0, 252, 1, 0, "bytes of options" },
-	  .usage = "geneve[:OPTION-BYTES]",
-	  .source = "RFC 8926 3: UDP 8, Geneve 8 and options, Ethernet 14" },
-	{ "gtpu", 16, IN_IP, IN_PACKET, .source = "3GPP TS 29.281 5.1: UDP 8, GTP-U 8" },
-	{ "l2tp", 18, IN_IP, PACKETS, .source = "RFC 2661 3.1, RFC 1661 2: UDP 8, L2TPv2 6, PPP 4" },
-	{ "l2tpv3",
-	  18,
-	  IN_IP,
-	  FRAMES,
-	  ARGUMENT_NUMBER,
-	  { 0, 8, 1, 0, "bytes of cookie" },
-	  .flags = l2tpv3_flags,
+	{ "srh", 8, IN_EXTENSIONS, PROTOCOLS | IN_EXTENSIONS | IN_ETHERNET,
+	  ARGUMENT_NUMBER, { 1, 127, 1, 16, 0, "segments" },
+	  .usage = "srh:SEGMENTS", .source = "RFC 8754 2: 8, and 16 a segment" },
+	{ "gre", 4, IN_IP | IN_FOU, PACKETS | IN_ETHERNET, .flags = gre_flags,
+	  .usage = "gre[:csum][:key][:seq]", .source = "RFC 2784 2, RFC 2890 2: 4, and 4 a flag" },
+	{ "gretap", 18, IN_IP | IN_FOU, FRAMES, .flags = gre_flags,
+	  .usage = "gretap[:csum][:key][:seq]", .source = "RFC 2784 2: GRE 4, and 4 a flag; Ethernet 14" },
+	{ "etherip", 16, IN_IP, FRAMES,
+	  .source = "RFC 3378 3: 2, Ethernet 14" },
+	{ "eth", 14, IN_ETHERNET, FRAMES,
+	  .source = "IEEE 802.3: an inner Ethernet header" },
+	{ "udp", 8, IN_IP, IN_PACKET | IN_FOU,
+	  .source = "RFC 768; Linux's fou: an IP protocol in UDP" },
+	{ "gue", 12, IN_IP, IN_PACKET | IN_FOU,
+	  .source = "draft-ietf-intarea-gue: UDP 8, GUE 4" },
+	{ "vxlan", 30, IN_IP, FRAMES,
+	  .source = "RFC 7348 5: UDP 8, VXLAN 8, Ethernet 14" },
+	{ "geneve", 30, IN_IP, FRAMES, ARGUMENT_NUMBER, { 0, 252, 4, 1, 0, "bytes of options" },
+	  .usage = "geneve[:OPTION-BYTES]", .source = "RFC 8926 3: UDP 8, Geneve 8 and options, Ethernet 14" },
+	{ "gtpu", 16, IN_IP, IN_PACKET,
+	  .source = "3GPP TS 29.281 5.1: UDP 8, GTP-U 8" },
+	{ "l2tp", 18, IN_IP, PACKETS,
+	  .source = "RFC 2661 3.1, RFC 1661 2: UDP 8, L2TPv2 6, PPP 4" },
+	{ "l2tpv3", 18, IN_IP, FRAMES, ARGUMENT_NUMBER, { 0, 8, 4, 1, 0, "bytes of cookie" }, .flags = l2tpv3_flags,
 	  .usage = "l2tpv3[:udp][:sublayer][:COOKIE]",
 	  .source = "RFC 3931 4.1: session 4, Ethernet 14; udp 12, sublayer 4" },
 	{ "openvpn", 32, IN_IP, IN_PACKET | IN_ETHERNET,
 	  .source = "OpenVPN DATA_V2, AEAD: UDP 8, peer 4, packet 4, tag 16" },
-	{ "wireguard", 40, IN_IP, IN_PACKET, .flags = wireguard_flags, .usage = "wireguard[:padded]",
+	{ "wireguard", 40, IN_IP, IN_PACKET, .flags = wireguard_flags,
+	  .usage = "wireguard[:padded]",
 	  .source = "whitepaper 5.4.6: UDP 8, header 16, tag 16; padded to 16: where its device's MTU is too large" },
-	{ "natt", 8, IN_IP, IN_NATT, .source = "RFC 3948 2.1: UDP around ESP" },
-	{ "esp", ESP_FIXED, IN_IP | IN_NATT, PROTOCOLS, ARGUMENT_CIPHER, .usage = "esp:CIPHER[+DIGEST]",
-	  .source = "RFC 4303 2: 8, IV, padding, 2, ICV; Linux's xfrm_state_mtu()" },
-	{ "ah", AH_FIXED, IN_IP, PROTOCOLS, ARGUMENT_DIGEST, .flags = ah_flags, .usage = "ah:DIGEST[:align8]",
+	{ "natt", 8, IN_IP, IN_NATT,
+	  .source = "RFC 3948 2.1: UDP around ESP" },
+	{ "esp", ESP_FIXED, IN_IP | IN_NATT, PROTOCOLS, ARGUMENT_CIPHER,
+	  .usage = "esp:CIPHER[+DIGEST]", .source = "RFC 4303 2: 8, IV, padding, 2, ICV; Linux's xfrm_state_mtu()" },
+	{ "ah", AH_FIXED, IN_IP, PROTOCOLS, ARGUMENT_DIGEST, .flags = ah_flags,
+	  .usage = "ah:DIGEST[:align8]",
 	  .source = "RFC 4302 2: 12 and ICV, padded to 4 in IPv4 (align8: to 8, as Linux does), to 8 in IPv6" },
-	{ "overhead",
-	  0,
-	  ANYWHERE,
-	  ANYWHERE,
-	  ARGUMENT_NUMBER,
-	  { 1, MSSBPF_MTU_MAX, 1, 0, "bytes" },
-	  .usage = "overhead:BYTES",
-	  .source = "any other layer, of the size you give" },
+	{ "overhead", 0, ANYWHERE, ANYWHERE, ARGUMENT_NUMBER, { 1, MSSBPF_MTU_MAX, 1, 1, 0, "bytes" },
+	  .usage = "overhead:BYTES", .source = "any other layer, of the size you give" },
 	{ 0 },
 };
 /* clang-format on */
+
+/* What people call layers elsewhere, and how it is written here. */
+static const struct {
+	const char *name, *written;
+} aliases[] = {
+	{ "802.1ad", "vlan/vlan" },
+	{ "802.1q", "vlan" },
+	{ "dot1q", "vlan" },
+	{ "fou", "udp" },
+	{ "ip", "ipv4" },
+	{ "ip6", "ipv6" },
+	{ "ip6gre", "ipv6/encaplimit/gre" },
+	{ "ip6tnl", "ipv6/encaplimit" },
+	{ "ipip", "ipv4" },
+	{ "ipsec", "esp:CIPHER" },
+	{ "ppp", "pppoe" },
+	{ "qinq", "vlan/vlan" },
+	{ "sit", "ipv4" },
+	{ "srv6", "ipv6/srh:SEGMENTS" },
+	{ "vti", "esp:CIPHER" },
+	{ "wg", "wireguard" },
+};
 
 const struct cipher ciphers[] = {
 	{ "aes-gcm-16", "rfc4106(gcm(aes))", 0, 8, 4, 16, "RFC 4106" },
@@ -154,10 +165,13 @@ __attribute__((format(printf, 2, 3))) static int refuse(char *why, const char *f
 	va_start(arguments, format);
 	vsnprintf(why, WHY_SIZE, format, arguments);
 	va_end(arguments);
+	for (; *why; why++) /* a text of the operator's may hold anything */
+		if ((unsigned char)*why < ' ' || *why == 0x7f)
+			*why = '?';
 	return -EINVAL;
 }
 
-/* How many single-character changes make one word of the other (Levenshtein). */
+/* How many single-character changes make one word of the other (Levenshtein), upper and lower case alike. */
 static unsigned int distance(const char *one, const char *other)
 {
 	unsigned int row[LAYER_NAME_SIZE + 1];
@@ -170,7 +184,7 @@ static unsigned int distance(const char *one, const char *other)
 
 		row[0] = line;
 		for (size_t i = 1; i <= length; i++) {
-			unsigned int change = corner + (*one != other[i - 1]);
+			unsigned int change = corner + (tolower((unsigned char)*one) != other[i - 1]);
 
 			corner = row[i];
 			row[i] = row[i] + 1 < change ? row[i] + 1 : change;
@@ -180,14 +194,20 @@ static unsigned int distance(const char *one, const char *other)
 	return row[length];
 }
 
-static const char *nearest_kind(const char *word)
+/* Says that there is no such layer, and which one was perhaps meant. */
+static int refuse_name(const char *name, char *why)
 {
-	const struct layer_kind *best = layer_kinds;
+	const char *best = layer_kinds->name;
 
+	for (size_t i = 0; i < sizeof(aliases) / sizeof(*aliases); i++)
+		if (!strcasecmp(name, aliases[i].name))
+			return refuse(why,
+				      "unknown layer '%s': that is written '%s' here; 'mssbpf mtu --list' shows all",
+				      name, aliases[i].written);
 	for (const struct layer_kind *kind = layer_kinds; kind->name; kind++)
-		if (distance(word, kind->name) < distance(word, best->name))
-			best = kind;
-	return best->name;
+		if (distance(name, kind->name) < distance(name, best))
+			best = kind->name;
+	return refuse(why, "unknown layer '%s'; the nearest is '%s', and 'mssbpf mtu --list' shows all", name, best);
 }
 
 /* Appends a word to a list in a buffer of WHY_SIZE; what does not fit any more is left out. */
@@ -203,12 +223,15 @@ static int refuse_place(const struct layer_kind *kind, const struct parser *pars
 	const struct stack *stack = parser->stack;
 	char outside[WHY_SIZE] = "";
 
+	if (parser->place == IN_NATT)
+		return refuse(parser->why, "'%s' cannot stand in natt: only esp can", kind->name);
 	for (const struct layer_kind *other = layer_kinds; other->name; other++)
 		if (other->gives & kind->in && other->in != ANYWHERE)
 			append(outside, other->name);
-	return refuse(parser->why, "'%s' cannot stand %s%s: right outside of it there has to be one of %s", kind->name,
-		      stack->count ? "in " : "on the link itself",
-		      stack->count ? stack->layers[stack->count - 1].name : "", outside);
+	return refuse(parser->why, "'%s' cannot stand %s%s: right outside of it there has to be %sone of %s",
+		      kind->name, stack->count ? "in " : "on the link itself",
+		      stack->count ? stack->layers[stack->count - 1].name : "",
+		      kind->in & FRAMES ? "the link itself, or " : "", outside);
 }
 
 static const struct digest *digest_find(const char *name)
@@ -219,12 +242,14 @@ static const struct digest *digest_find(const char *name)
 	return NULL;
 }
 
-static int refuse_digest(const char *layer, const char *name, char *why)
+/* ESP goes without one, AH does not. */
+static int refuse_digest(const char *layer, const char *name, bool none, char *why)
 {
 	char known[WHY_SIZE] = "";
 
 	for (const struct digest *digest = digests; digest->name; digest++)
-		append(known, digest->name);
+		if (digest->icv || none)
+			append(known, digest->name);
 	return refuse(why, "'%s': unknown digest '%s'; known are %s", layer, name, known);
 }
 
@@ -253,7 +278,7 @@ static int argument_cipher(struct layer *layer, char *word, char *why)
 	if (plus)
 		digest = digest_find(plus);
 	if (plus && !digest)
-		return refuse_digest(layer->name, plus, why);
+		return refuse_digest(layer->name, plus, true, why);
 	if (!plus && !cipher->icv)
 		return refuse(
 			why,
@@ -272,9 +297,10 @@ static int argument_number(const struct layer_kind *kind, struct layer *layer, c
 {
 	unsigned int number;
 
-	if (number_parse(word, kind->number.min, kind->number.max, &number))
-		return refuse(why, "'%s': '%s' is not a whole number from %u to %u (%s)", layer->name, word,
-			      kind->number.min, kind->number.max, kind->number.unit);
+	if (number_parse(word, kind->number.min, kind->number.max, &number) || number % kind->number.step)
+		return refuse(why, "'%s': '%s' is not a whole number from %u to %u%s (%s); it is written %s",
+			      layer->name, word, kind->number.min, kind->number.max,
+			      kind->number.step == 4 ? ", a multiple of 4" : "", kind->number.unit, kind->usage);
 	layer->head += number * kind->number.each;
 	return 0;
 }
@@ -291,8 +317,10 @@ static int argument_read(const struct layer_kind *kind, struct layer *layer, cha
 		return argument_cipher(layer, word, why);
 	case ARGUMENT_DIGEST:
 		digest = digest_find(word);
-		layer->head += digest ? digest->icv : 0;
-		return digest ? 0 : refuse_digest(layer->name, word, why);
+		if (!digest || !digest->icv)
+			return refuse_digest(layer->name, word, false, why);
+		layer->head += digest->icv;
+		return 0;
 	case ARGUMENT_NONE:
 		break;
 	}
@@ -354,7 +382,8 @@ static int layer_read(struct parser *parser, const char *text)
 	if (parser->stack->count == STACK_LAYERS_MAX)
 		return refuse(parser->why, "'%s': more than %d layers", text, STACK_LAYERS_MAX);
 	if (strlen(text) >= sizeof(words))
-		return refuse(parser->why, "unknown layer '%s'", text);
+		return refuse(parser->why, "'%s': a layer of %zu characters; %zu are the most", text, strlen(text),
+			      sizeof(words) - 1);
 	*layer = (struct layer){ .align = 1 };
 	strcpy(layer->name, text);
 	strcpy(words, text);
@@ -362,8 +391,7 @@ static int layer_read(struct parser *parser, const char *text)
 	while (kind->name && strcmp(kind->name, name) != 0)
 		kind++;
 	if (!kind->name)
-		return refuse(parser->why, "unknown layer '%s'; the nearest is '%s', and 'mssbpf mtu --list' shows all",
-			      name, nearest_kind(name));
+		return refuse_name(name, parser->why);
 	if (!(kind->in & parser->place))
 		return refuse_place(kind, parser);
 

@@ -38,7 +38,7 @@ enum place {
 /* What a word behind ':' may be that is not one of the kind's flags. */
 enum argument {
 	ARGUMENT_NONE,
-	ARGUMENT_NUMBER, /* min..max, `each` bytes apiece */
+	ARGUMENT_NUMBER,
 	ARGUMENT_CIPHER, /* CIPHER or CIPHER+DIGEST */
 	ARGUMENT_DIGEST,
 };
@@ -57,7 +57,9 @@ struct layer_kind {
 	unsigned short gives; /* enum place: what may stand in it */
 	enum argument argument;
 	struct {
-		unsigned short min, max, each;
+		unsigned short min, max;
+		unsigned short step;   /* it is a multiple of that */
+		unsigned short each;   /* bytes apiece */
 		unsigned short preset; /* when it is left out; below min: it may not be */
 		const char *unit;
 	} number;
@@ -137,7 +139,7 @@ unsigned int path_mtu(const struct path *path);
 
 /*
  * Goes on through the layers of a stack. Returns 0, or -ERANGE with a text in `why` when one of them leaves
- * less than MTU_MIN_IPV4, or -E2BIG when there are more steps than fit.
+ * less than MTU_MIN_IPV4, or -E2BIG when there are more steps than fit; the path is of no use then.
  */
 int path_enter(struct path *path, const struct stack *stack, char why[WHY_SIZE]);
 

@@ -20,7 +20,11 @@ $(B)/tests/%.o: warnings += $(test_warnings)
 $(B)/sanitized/%.o: %.c
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(cflags) $(test_warnings) $(sanitize) -MMD -MP -c $< -o $@
+	$(Q)$(CC) $(cflags) $(test_warnings) $(sanitize) -DMSSBPF_TESTS='"$(CURDIR)/tests"' \
+		-MMD -MP -c $< -o $@
+
+# What of the loader a unit test takes.
+$(B)/unit_overhead $(B)/unit_path $(B)/unit_stack: $(addprefix $(B)/sanitized/loader/,overhead.o cli.o)
 
 $(B)/unit_%: $(B)/sanitized/tests/unit/%.o $(B)/sanitized/tests/lib/packet.o
 	$(call say,LINK,$@)
