@@ -257,7 +257,7 @@ def test_many_at_once(pair, hook):
         if verb == "attach":
             running += [spawn(verb, "--netns", pair.a, "v0", *options) for _ in names]
         for process in running:
-            stdout, stderr = process.communicate(timeout=30)
+            stdout, stderr = process.communicate(timeout=30 * net.PATIENCE)
             assert (process.returncode, stdout, stderr) == (0, "", "")
         shown = program.show(pair.a)
         expected = [*names, "v0"] if verb == "attach" else ["v0"]
@@ -274,7 +274,7 @@ def test_attach_and_detach_at_once(pair):
         running = [spawn(*words) for words in 4 * (("attach", "--netns", pair.a, "v0"),
                                                    ("detach", "--netns", pair.a, "--all"))]
         for process in running:
-            stdout, stderr = process.communicate(timeout=30)
+            stdout, stderr = process.communicate(timeout=30 * net.PATIENCE)
             assert (process.returncode, stdout, stderr) == (0, "", "")
         shown = len(program.show(pair.a))
         assert sum(program.attached(pair.a, "v0", "egress")) == shown
@@ -290,7 +290,7 @@ def test_killed_in_the_middle(pair, hook):
         process = spawn(verb, "--netns", pair.a, *options)
         time.sleep(rng.random() * 0.02)
         process.kill()
-        process.communicate(timeout=30)
+        process.communicate(timeout=30 * net.PATIENCE)
     program.attach(pair.a, "v0", "--direction", "both", "--hook", hook)
     assert len(program.show(pair.a)) == 2
     program.detach(pair.a, "--all")
@@ -307,7 +307,7 @@ def test_an_interface_deleted_meanwhile(pair):
         process = spawn("attach", "--netns", pair.a, "x0", "--direction", "both")
         time.sleep(number / 30 * 0.02)
         net.ip("-n", pair.a, "link", "delete", "x0")
-        stdout, stderr = process.communicate(timeout=30)
+        stdout, stderr = process.communicate(timeout=30 * net.PATIENCE)
         outcomes.add(process.returncode)
         assert stdout == "" and (process.returncode, bool(stderr)) in ((0, False), (1, True)), stderr
         assert not stderr or stderr.startswith("mssbpf: x0: "), stderr

@@ -34,7 +34,7 @@ class Handshake:
             with net.entered(near):
                 connection = socket.socket(FAMILY[family], socket.SOCK_STREAM)
             with connection:
-                connection.settimeout(5)
+                connection.settimeout(net.TIMEOUT)
                 if maxseg:
                     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, maxseg)
                 connection.bind((source, 0))
@@ -174,7 +174,7 @@ def test_connection_signed_by_tcp_md5(lab, family):
     with net.entered(lab.client):
         client = socket.socket(FAMILY[family], socket.SOCK_STREAM)
     with client, net.listener(lab.server, FAMILY[family], far) as server:
-        client.settimeout(5)
+        client.settimeout(net.TIMEOUT)
         try:
             client.setsockopt(socket.IPPROTO_TCP, TCP_MD5SIG, md5_key(far))
         except OSError as error:
@@ -230,6 +230,6 @@ def transfer(lab, family, sender, patience=2.0):
 def test_the_transfer_that_hangs_completes(lab, family, sender):
     assert transfer(lab, family, sender) < 1300  # not even one full segment
     program.attach(lab.router, "wg0", "--mtu", 1420, "--direction", "both")
-    assert transfer(lab, family, sender, 10) == DOWNLOAD
+    assert transfer(lab, family, sender, 2 * net.TIMEOUT) == DOWNLOAD
     program.detach(lab.router, "wg0")
     assert transfer(lab, family, sender) < 1300

@@ -19,6 +19,9 @@ PACKET_AUXDATA = 8
 PACKET_OUTGOING = 4
 TP_STATUS_CSUMNOTREADY = 1 << 3
 TP_STATUS_VLAN_VALID = 1 << 4
+# Where everything is slower, as in the guests of tests/vm/run, what has to happen may take longer.
+PATIENCE = float(os.environ.get("MSSBPF_TEST_PATIENCE", "1"))
+TIMEOUT = 5 * PATIENCE  # seconds, for one step of a connection
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -36,8 +39,8 @@ class Result:
 def run(*argv, stdin=None, timeout=15, **options):
     """Runs a command to its end and returns its Result, whatever its exit status."""
     done = subprocess.run(
-        argv, input=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=timeout,
-        check=False, **options)
+        argv, input=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        timeout=timeout * PATIENCE, check=False, **options)
     return Result(argv, done.returncode, done.stdout, done.stderr)
 
 
@@ -145,7 +148,7 @@ class Capture:
         vlan = (tag, protocol) if status & TP_STATUS_VLAN_VALID else None
         return Frame(data, address[2] == PACKET_OUTGOING, bool(status & TP_STATUS_CSUMNOTREADY), vlan)
 
-    def frames(self, count, wanted, timeout=5.0):
+    def frames(self, count, wanted, timeout=TIMEOUT):
         """Waits until `count` frames came for which wanted(frame) is true; returns them, fewer on timeout."""
         found = []
         deadline = time.monotonic() + timeout
@@ -181,13 +184,13 @@ def listener(namespace, family, address, port=0):
     with entered(namespace):
         server = socket.socket(family, socket.SOCK_STREAM)
     server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    server.settimeout(5)
+    server.settimeout(TIMEOUT)
     server.bind((address, port))
     server.listen(64)
     return server
 
 
-def connected(namespace, family, address, port, timeout=5):
+def connected(namespace, family, address, port, timeout=TIMEOUT):
     with entered(namespace):
         client = socket.socket(family, socket.SOCK_STREAM)
     client.settimeout(timeout)

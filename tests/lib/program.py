@@ -91,7 +91,7 @@ def programs(namespace):
     return {bpf.pinned_program(path) for path in (PINS / str(net.inode(namespace))).glob("mssbpf_*")}
 
 
-def leftover_programs(timeout=3.0):
+def leftover_programs(timeout=3 * net.PATIENCE):
     """Which of the programs that attach loaded are still there; the kernel frees them a little later."""
     deadline = time.monotonic() + timeout
     while any(bpf.program_exists(number) for number in loaded) and time.monotonic() < deadline:
