@@ -6,6 +6,7 @@ What the packet says is the subject of the tests of level prog; here it is how i
 """
 import socket
 import threading
+import time
 
 import pytest
 
@@ -88,7 +89,16 @@ class Behind:
         for port in ("v1", "w1"):
             net.ip("-n", pair.b, "link", "set", port, "master", "br0")
         net.ip("-n", pair.b, "link", "set", "br0", "up")
+        self._await_forwarding(pair)
         self.capture = net.Capture(pair.a, "w0")
+
+    @staticmethod
+    def _await_forwarding(pair):
+        """A port forwards once the kernel noticed its carrier, which linkwatch does once a second at most."""
+        deadline = time.monotonic() + net.TIMEOUT
+        while net.ip("-n", pair.b, "-d", "-o", "link", "show", "master", "br0").count("state forwarding") < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
 
     def __enter__(self):
         return self
