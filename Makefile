@@ -2,6 +2,7 @@
 #
 # make            the program, ./mssbpf
 # make check      every test this machine can run (as root: it sets up what it needs)
+# make check-vm   the e2e tests that depend on the kernel, on Debian's 6.1 and 6.12 in QEMU (as root: likewise)
 # make demo       a tunnel that hangs, and how it stops to (as root: likewise)
 # make deps       install the Debian packages that building and testing take
 # make lint       static checks
@@ -40,7 +41,7 @@ loader_objects := $(loader_sources:%.c=$(B)/%.o)
 
 all: mssbpf
 .DELETE_ON_ERROR:
-.PHONY: all deps lint install uninstall vmlinux clean check demo
+.PHONY: all deps lint install uninstall vmlinux clean check check-vm demo
 
 mssbpf: $(loader_objects)
 	$(call say,LINK,$@)
@@ -71,6 +72,11 @@ check:
 	$(Q)tests/deps build test
 	$(Q)$(MAKE) --no-print-directory all check-unit check-prog check-e2e
 
+check-vm:
+	$(Q)test "$$(id -u)" = 0 || { echo "make check-vm: needs root: the guests read this machine's files" >&2; exit 1; }
+	$(Q)tests/deps build test vm
+	$(Q)$(MAKE) --no-print-directory check-vm-guests
+
 lint:
 	$(Q)tests/deps build lint
 	$(Q)$(MAKE) --no-print-directory $(B)/mssbpf.skel.h
@@ -78,7 +84,7 @@ lint:
 		--inline-suppr --suppress=missingIncludeSystem --suppress=arithOperationsOnVoidPointer \
 		--suppress='*:$(B)/*' '-DSEC(name)=' '-DLIBBPF_OPTS(type,name,...)=struct type name' \
 		-Iinclude -Ibpf -Iloader -I$(B) bpf loader tests
-	$(Q)shellcheck -x $$(git grep -lE '^#!/bin/(ba)?sh') loader/mssbpf.bash
+	$(Q)shellcheck -x $$(git grep -lE '^#!/bin/(ba|busybox )?sh') loader/mssbpf.bash
 	$(Q)mandoc -T lint -W warning loader/mssbpf.8
 
 install: all

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #
-# The test levels, each a target: unit and prog (cmocka), e2e (pytest). Included by ../Makefile.
+# The test levels, each a target: unit and prog (cmocka), e2e (pytest), e2e on other kernels (QEMU).
+# Included by ../Makefile.
 
 test_libs := $(shell $(PKG_CONFIG) --libs cmocka libbpf 2>/dev/null)
 unit_tests := $(patsubst tests/unit/%.c,$(B)/unit_%,$(wildcard tests/unit/*.c))
@@ -12,7 +13,7 @@ test_warnings := -Wno-missing-field-initializers
 # clamp.h has pragmas of clang's; parse.h reads packets where they lie, aligned or not.
 sanitize := -Wno-unknown-pragmas -fsanitize=address,undefined -fno-sanitize=alignment -fno-sanitize-recover=all
 
-.PHONY: check-unit check-prog check-e2e bench-prog
+.PHONY: check-unit check-prog check-e2e check-vm-guests bench-prog
 .SECONDARY:
 
 $(B)/tests/%.o: warnings += $(test_warnings)
@@ -59,3 +60,19 @@ check-e2e: mssbpf
 	else \
 		echo "e2e: SKIPPED: python3-pytest or python3-scapy is not installed (make deps)"; \
 	fi
+
+# Debian's kernels to boot, and which tests to run there: arguments of pytest.
+KERNELS ?= 6.1 6.12
+VM_TESTS ?= -m vm tests/e2e
+
+# Fetched once; "make clean" removes it, and the next run takes the kernel of the day.
+$(B)/vm/%/vmlinuz:
+	$(call say,KERNEL,$*)
+	$(Q)tests/vm/kernel $* $(@D)
+
+$(B)/vm/%/initramfs: $(B)/vm/%/vmlinuz tests/vm/initramfs tests/vm/init
+	$(call say,INITRD,$*)
+	$(Q)tests/vm/initramfs $(@D)
+
+check-vm-guests: mssbpf $(KERNELS:%=$(B)/vm/%/initramfs)
+	$(Q)tests/vm/run "$(KERNELS)" $(VM_TESTS)

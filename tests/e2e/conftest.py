@@ -22,6 +22,8 @@ import program  # noqa: E402
 
 TOOLS = ("ip", "tc", "nft", "ethtool", "tcpdump", "bpftool", "wg", "ping", "nsenter", "unshare", "setpriv")
 LAB = "mssbpf-e2e"
+# What `make check-vm` runs on other kernels: these files, and what is marked vm in others.
+VM_FILES = ("test_detect.py", "test_hooks.py", "test_tunnel.py")
 
 
 def _why_not():
@@ -48,6 +50,12 @@ def pytest_terminal_summary(terminalreporter):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "tcx: needs a kernel with TCX (6.6)")
+    config.addinivalue_line("markers", "vm: depends on the kernel, and runs on several (make check-vm)")
+
+
+def pytest_itemcollected(item):
+    if item.path.name in VM_FILES:
+        item.add_marker("vm")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -52,6 +52,7 @@ def tcpdump_says_correct(tmp_path, segments):
     assert text.count("(correct)") == len(segments), text
 
 
+@pytest.mark.vm
 @families
 @pytest.mark.parametrize("start", ("client", "server"))
 @pytest.mark.parametrize("flags", (packets.SYN, packets.SYN | packets.ACK), ids=("syn", "syn-ack"))

@@ -38,6 +38,7 @@ def pseudo_sum(segment):
     return ~packets.checksum(segment.family, segment.source, segment.destination, b"\0" * length) & 0xFFFF
 
 
+@pytest.mark.vm
 @families
 @hooks
 @pytest.mark.parametrize("offload", ("on", "off"))
@@ -169,7 +170,7 @@ def test_headers_outside_the_linear_part(pair, family, extensions, tags, directi
 
 @families
 @tagged
-@pytest.mark.parametrize("where", ("v0 egress", "v1 ingress", "w1 egress"))
+@pytest.mark.parametrize("where", ("v0 egress", pytest.param("v1 ingress", marks=pytest.mark.vm), "w1 egress"))
 def test_vlan_tags(pair, family, tags, where):
     """On egress of v0 all tags are in the packet. On ingress of v1 and, forwarded, on egress of w1, the outer
     one is in the skb's metadata (hardware-accelerated)."""
@@ -203,6 +204,7 @@ def make_vlans(pair):
             net.ip("-n", namespace, "address", "add", f"2001:db8:{number}::{host}/64", "dev", name, "nodad")
 
 
+@pytest.mark.vm
 @families
 @pytest.mark.parametrize("offload", ("on", "off"))
 def test_vlan_devices(pair, family, offload):
