@@ -215,6 +215,7 @@ static int xfrm_read(const struct reader *reader)
 
 struct neighbours {
 	const struct reader *reader;
+	unsigned int oif; /* of those that name no interface */
 	struct flow *list;
 	size_t count;
 };
@@ -233,8 +234,7 @@ static int neighbour_read(const struct nlmsghdr *message, void *context)
 	if ((unsigned int)info->ndm_ifindex != neighbours->reader->device->ifindex || !parts[NDA_DST])
 		return MNL_CB_OK;
 	flow.remote = address_of(mnl_attr_get_payload(parts[NDA_DST]), mnl_attr_get_payload_len(parts[NDA_DST]));
-	if (parts[NDA_IFINDEX])
-		flow.oif = mnl_attr_get_u32(parts[NDA_IFINDEX]);
+	flow.oif = parts[NDA_IFINDEX] ? mnl_attr_get_u32(parts[NDA_IFINDEX]) : neighbours->oif;
 	for (size_t i = 0; i < neighbours->count; i++)
 		if (!memcmp(&neighbours->list[i], &flow, sizeof(flow)))
 			return MNL_CB_OK;
@@ -251,13 +251,13 @@ static int neighbour_read(const struct nlmsghdr *message, void *context)
 /* The remote ends of a VXLAN device are in its forwarding database, the default one with address zero. */
 static int vxlan_read(const struct reader *reader)
 {
-	struct neighbours neighbours = { .reader = reader };
+	struct neighbours neighbours = { .reader = reader, .oif = number_at(reader, IFLA_VXLAN_LINK) };
 	char buffer[MNL_NLMSG_HDRLEN + 64];
 	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
 	/* The kernel tells an ifinfomsg by its length (net/core/rtnetlink.c, rtnl_fdb_dump()). */
 	struct ifinfomsg *info = mnl_nlmsg_put_extra_header(request, sizeof(*info));
 	bool ip6 = reader->data[IFLA_VXLAN_GROUP6] || reader->data[IFLA_VXLAN_LOCAL6];
-	struct flow flow = { .oif = number_at(reader, IFLA_VXLAN_LINK), .protocol = IPPROTO_UDP };
+	struct flow flow = { .oif = neighbours.oif, .protocol = IPPROTO_UDP };
 	const char *layer = reader->data[IFLA_VXLAN_GPE] ? "udp/overhead:8" : "vxlan";
 	int err;
 
@@ -271,7 +271,6 @@ static int vxlan_read(const struct reader *reader)
 	for (size_t i = 0; i < neighbours.count && !err; i++) {
 		struct flow *one = &neighbours.list[i];
 
-		one->oif = one->oif ?: flow.oif;
 		one->local = address_at(reader, one->remote.family == AF_INET6 ? IFLA_VXLAN_LOCAL6 : IFLA_VXLAN_LOCAL);
 		err = way_to(reader, one, one->remote.family, layer);
 	}
