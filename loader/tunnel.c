@@ -10,6 +10,7 @@
 #include <linux/if_arp.h>
 #include <linux/if_ether.h>
 #include <linux/if_link.h>
+#include <linux/if_macsec.h>
 #include <linux/if_tunnel.h>
 #include <linux/ip6_tunnel.h>
 #include <linux/neighbour.h>
@@ -21,6 +22,7 @@
 enum {
 	DATA_MAX = 64, /* attribute numbers of all kinds are below */
 	DATA_SIZE = 4096,
+	MACSEC_TAG = 16, /* bytes of the SecTAG with its EtherType and SCI, IEEE 802.1AE 9.3 */
 };
 
 /* What a reader is given: the device, its data by attribute number, and where its ways go. */
@@ -123,15 +125,41 @@ static int stacked_read(const struct reader *reader)
 	return below_read(reader, "");
 }
 
+/* The kernel counts a SecTAG with SCI, whether or not it sends one (drivers/net/macsec.c, macsec_newlink()). */
 static int macsec_read(const struct reader *reader)
 {
-	return below_read(reader, "macsec");
+	unsigned int icv = number_at(reader, IFLA_MACSEC_ICV_LEN);
+	char layer[LAYER_NAME_SIZE] = "macsec";
+
+	if (icv && icv != MACSEC_STD_ICV_LEN)
+		snprintf(layer, sizeof(layer), "overhead:%u", MACSEC_TAG + icv);
+	return below_read(reader, layer);
 }
 
-/* FOU and GUE put UDP between IP and the tunnel's own header (include/uapi/linux/if_tunnel.h). */
-static const char *udp_layer(unsigned int type)
+/*
+ * FOU and GUE put UDP between IP and the tunnel's own header (include/uapi/linux/if_tunnel.h), GUE with
+ * remote checksum offload two more words (net/ipv4/fou_core.c, gue_encap_hlen()).
+ */
+static const char *udp_layer(unsigned int type, unsigned int flags)
 {
-	return type == TUNNEL_ENCAP_FOU ? "udp" : type == TUNNEL_ENCAP_GUE ? "gue" : "";
+	if (type == TUNNEL_ENCAP_FOU)
+		return "udp";
+	if (type == TUNNEL_ENCAP_GUE)
+		return flags & TUNNEL_ENCAP_FLAG_REMCSUM ? "gue/overhead:8" : "gue";
+	return "";
+}
+
+/*
+ * With "external", where a packet goes comes with it: the kernel does not know before. VXLAN has a number for
+ * that, the others a flag.
+ */
+static bool is_external(const struct reader *reader, int attribute)
+{
+	const struct nlattr *data = reader->data[attribute];
+	bool external = data && (!mnl_attr_get_payload_len(data) || number_at(reader, attribute));
+
+	reader->ways->open |= external;
+	return external;
 }
 
 /* Joins layers that are there by '/'. */
@@ -161,9 +189,12 @@ static int gre_read(const struct reader *reader)
 	};
 	char gre[LAYER_NAME_SIZE], layers[STACK_TEXT_SIZE];
 
+	if (is_external(reader, IFLA_GRE_COLLECT_METADATA))
+		return 0;
 	snprintf(gre, sizeof(gre), "%s%s%s%s", tap ? "gretap" : "gre", flags & GRE_CSUM ? ":csum" : "",
 		 flags & GRE_KEY ? ":key" : "", flags & GRE_SEQ ? ":seq" : "");
-	join(layers, sizeof(layers), limit ? "encaplimit" : "", udp_layer(number_at(reader, IFLA_GRE_ENCAP_TYPE)), gre);
+	join(layers, sizeof(layers), limit ? "encaplimit" : "",
+	     udp_layer(number_at(reader, IFLA_GRE_ENCAP_TYPE), number_at(reader, IFLA_GRE_ENCAP_FLAGS)), gre);
 	return way_to(reader, &flow, ip6 ? AF_INET6 : AF_INET, layers);
 }
 
@@ -181,8 +212,10 @@ static int iptun_read(const struct reader *reader)
 	};
 	char layers[STACK_TEXT_SIZE];
 
-	join(layers, sizeof(layers), limit ? "encaplimit" : "", udp_layer(number_at(reader, IFLA_IPTUN_ENCAP_TYPE)),
-	     "");
+	if (is_external(reader, IFLA_IPTUN_COLLECT_METADATA))
+		return 0;
+	join(layers, sizeof(layers), limit ? "encaplimit" : "",
+	     udp_layer(number_at(reader, IFLA_IPTUN_ENCAP_TYPE), number_at(reader, IFLA_IPTUN_ENCAP_FLAGS)), "");
 	return way_to(reader, &flow, ip6 ? AF_INET6 : AF_INET, layers);
 }
 
@@ -206,10 +239,8 @@ static int xfrm_read(const struct reader *reader)
 		.oif = number_at(reader, IFLA_XFRM_LINK),
 	};
 
-	if (reader->data[IFLA_XFRM_COLLECT_METADATA]) {
-		reader->ways->open = true;
+	if (is_external(reader, IFLA_XFRM_COLLECT_METADATA))
 		return 0;
-	}
 	return xfrm_tunnel_ways(reader->device, &filter, reader->ways);
 }
 
@@ -275,7 +306,7 @@ static int vxlan_read(const struct reader *reader)
 		err = way_to(reader, one, one->remote.family, layer);
 	}
 	free(neighbours.list);
-	if (!err && !neighbours.count)
+	if (!err && !neighbours.count && !is_external(reader, IFLA_VXLAN_COLLECT_METADATA))
 		err = way_to(reader, &flow, ip6 ? AF_INET6 : AF_INET, layer);
 	return err;
 }
@@ -287,8 +318,12 @@ static int geneve_read(const struct reader *reader)
 		.remote = address_at(reader, ip6 ? IFLA_GENEVE_REMOTE6 : IFLA_GENEVE_REMOTE),
 		.protocol = IPPROTO_UDP,
 	};
+	/* "innerprotoinherit": IP packets without an Ethernet header. */
+	const char *layer = reader->data[IFLA_GENEVE_INNER_PROTO_INHERIT] ? "udp/overhead:8" : "geneve";
 
-	return way_to(reader, &flow, ip6 ? AF_INET6 : AF_INET, "geneve");
+	if (is_external(reader, IFLA_GENEVE_COLLECT_METADATA))
+		return 0;
+	return way_to(reader, &flow, ip6 ? AF_INET6 : AF_INET, layer);
 }
 
 static int wireguard_read(const struct reader *reader)
