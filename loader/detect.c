@@ -127,15 +127,17 @@ static int way_search(struct search *search, const struct device *device, const 
 static int ways_search(struct search *search, const struct device *device, const struct ways *ways,
 		       struct detection *worst)
 {
+	bool looped = false;
+
 	for (size_t i = 0; i < ways->count; i++) {
 		struct path path;
 		int err = way_search(search, device, &ways->list[i], &path);
 
-		if (err == -ELOOP)
-			warning("%s: the route to its remote end goes through itself here (in another network namespace "
-				"it may not): what carries it is not known",
-				device->name);
-		else if (err)
+		if (err == -ELOOP) {
+			looped = true;
+			continue;
+		}
+		if (err)
 			return err;
 		else if (!worst->ways++ || path_mtu(&path) < path_mtu(&worst->path)) {
 			worst->path = path;
@@ -144,6 +146,10 @@ static int ways_search(struct search *search, const struct device *device, const
 				address_text(&ways->list[i].flow.remote, worst->remote);
 		}
 	}
+	if (looped)
+		warning("%s: the route to its remote end goes through itself here (in another network namespace it may "
+			"not): what carries it is not known",
+			device->name);
 	return 0;
 }
 
