@@ -91,8 +91,9 @@ static int layers_enter(struct path *path, const char *layers, const struct devi
 	return err;
 }
 
-/* Finds what one of a device's ways carries. */
-static int way_search(struct search *search, const struct device *device, const struct way *way, struct path *path)
+/* Finds what one of a device's ways carries; without padding that a smaller device MTU saves: *advice. */
+static int way_search(struct search *search, const struct device *device, const struct way *way, struct path *path,
+		      unsigned int *advice)
 {
 	const struct detection *below;
 	const struct device *carrier;
@@ -116,6 +117,7 @@ static int way_search(struct search *search, const struct device *device, const 
 		return -E2BIG;
 	outside = *path;
 	err = layers_enter(path, way->layers, device);
+	*advice = path_mtu(path);
 	if (err || !pads(way, device, path))
 		return err;
 	*path = outside;
@@ -131,7 +133,8 @@ static int ways_search(struct search *search, const struct device *device, const
 
 	for (size_t i = 0; i < ways->count; i++) {
 		struct path path;
-		int err = way_search(search, device, &ways->list[i], &path);
+		unsigned int advice;
+		int err = way_search(search, device, &ways->list[i], &path, &advice);
 
 		if (err == -ELOOP) {
 			looped = true;
@@ -139,12 +142,15 @@ static int ways_search(struct search *search, const struct device *device, const
 		}
 		if (err)
 			return err;
-		else if (!worst->ways++ || path_mtu(&path) < path_mtu(&worst->path)) {
+		if (!worst->ways || path_mtu(&path) < path_mtu(&worst->path)) {
 			worst->path = path;
 			*worst->remote = '\0';
 			if (ways->list[i].kind == WAY_ROUTED)
 				address_text(&ways->list[i].flow.remote, worst->remote);
 		}
+		if (!worst->ways || advice < worst->advice)
+			worst->advice = advice;
+		worst->ways++;
 	}
 	if (looped)
 		warning("%s: the route to its remote end goes through itself here (in another network namespace it may "
@@ -167,6 +173,7 @@ static int device_follow(struct search *search, const struct device *device, str
 	*detection = (struct detection){};
 	memcpy(detection->device, device->name, sizeof(detection->device));
 	path_begin(&detection->path, device->name, device->mtu);
+	detection->advice = device->mtu;
 	err = ways_search(search, device, &ways, detection);
 	free(ways.list);
 	if (err)
@@ -230,6 +237,6 @@ int device_detect(const struct device *device, struct detection *detection)
 	if (!err && device->mtu > detection->fits)
 		warning("%s: its MTU %u is larger than what fits below it, %u: larger packets are fragmented or lost; "
 			"'ip link set %s mtu %u' mends it",
-			device->name, device->mtu, detection->fits, device->name, detection->fits);
+			device->name, device->mtu, detection->fits, device->name, detection->advice);
 	return err;
 }

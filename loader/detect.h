@@ -11,7 +11,8 @@
 struct detection {
 	char device[IFNAMSIZ];
 	struct path path;		/* by the way that leaves least, down to the device's own MTU */
-	unsigned int fits;		/* what that way would carry, were the device's MTU larger; bytes */
+	unsigned int fits;		/* what that way carries, were the device's own MTU no limit; bytes */
+	unsigned int advice;		/* the largest MTU for the device with which all it sends fits */
 	size_t ways;			/* how many there were to choose from */
 	char remote[ADDRESS_TEXT_SIZE]; /* where it leads, as text; "": no address is known */
 };
