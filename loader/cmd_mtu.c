@@ -104,6 +104,12 @@ static const char *step_kind_name(enum step_kind kind)
 	return names[kind];
 }
 
+/* A device's MTU may be smaller than the headers. */
+static unsigned int mss(unsigned int mtu, unsigned int headers)
+{
+	return mtu > headers ? mtu - headers : 0;
+}
+
 /* The path of a stack, or with a detection that of a device. */
 static void path_json(const struct path *path, const struct detection *detection)
 {
@@ -133,8 +139,8 @@ static void path_json(const struct path *path, const struct detection *detection
 	json_object_object_add(object, "link_mtu", json_object_new_uint64(path->link_mtu));
 	json_object_object_add(object, "encap", json_object_new_string(path_encap(path, encap) ? "" : encap));
 	json_object_object_add(object, "inner_mtu", json_object_new_uint64(mtu));
-	json_object_object_add(object, "mss4", json_object_new_uint64(mtu - MSSBPF_IPV4_HEADERS));
-	json_object_object_add(object, "mss6", json_object_new_uint64(mtu - MSSBPF_IPV6_HEADERS));
+	json_object_object_add(object, "mss4", json_object_new_uint64(mss(mtu, MSSBPF_IPV4_HEADERS)));
+	json_object_object_add(object, "mss6", json_object_new_uint64(mss(mtu, MSSBPF_IPV6_HEADERS)));
 	json_object_object_add(object, "layers", layers);
 	report_print_json(object);
 }
@@ -161,8 +167,8 @@ static void path_text(const struct path *path)
 		table_add(&table, "%u", step->left);
 	}
 	table_print(&table);
-	printf("MTU %u inside: MSS %u over IPv4, %u over IPv6\n", mtu, mtu - MSSBPF_IPV4_HEADERS,
-	       mtu - MSSBPF_IPV6_HEADERS);
+	printf("MTU %u inside: MSS %u over IPv4, %u over IPv6\n", mtu, mss(mtu, MSSBPF_IPV4_HEADERS),
+	       mss(mtu, MSSBPF_IPV6_HEADERS));
 	if (mtu < MTU_MIN_IPV6)
 		printf("IPv6 needs an MTU of %u (RFC 8200 5): its packets do not fit inside\n", MTU_MIN_IPV6);
 }
