@@ -19,6 +19,7 @@ struct state {
 	struct address local, remote;
 	unsigned int if_id;
 	struct xfrm_mark mark;
+	unsigned int output_mark;	  /* that its packets get, for the route of the outer ones */
 	unsigned char mode;		  /* XFRM_MODE_* */
 	unsigned char protocol;		  /* that its selector asks for; 0: any */
 	char layers[LAYER_NAME_SIZE + 8]; /* "natt/esp:aes-gcm-16"; "" when they are unknown */
@@ -136,6 +137,10 @@ static int state_read(const struct nlmsghdr *message, void *context)
 	};
 	if (parts[XFRMA_MARK])
 		state->mark = *(const struct xfrm_mark *)mnl_attr_get_payload(parts[XFRMA_MARK]);
+	if (parts[XFRMA_SET_MARK])
+		state->output_mark = mnl_attr_get_u32(parts[XFRMA_SET_MARK]);
+	if (parts[XFRMA_SET_MARK_MASK])
+		state->output_mark &= mnl_attr_get_u32(parts[XFRMA_SET_MARK_MASK]);
 	layers_read(info, parts, state);
 	return MNL_CB_OK;
 }
@@ -201,7 +206,9 @@ int xfrm_tunnel_ways(const struct device *device, const struct xfrm_filter *filt
 			err = -EOPNOTSUPP;
 			break;
 		}
-		way.flow = (struct flow){ .remote = state->remote, .local = state->local, .oif = filter->oif };
+		way.flow = (struct flow){
+			.remote = state->remote, .local = state->local, .mark = state->output_mark, .oif = filter->oif
+		};
 		snprintf(way.layers, sizeof(way.layers), "%s/%s", state->remote.family == AF_INET ? "ipv4" : "ipv6",
 			 state->layers);
 		err = ways_add(ways, &way);
