@@ -121,7 +121,7 @@ static int kernel_read(const struct nlmsghdr *message, void *context)
 
 int wireguard_ways(const struct device *device, struct ways *ways)
 {
-	struct reader reader = { .ways = ways };
+	struct reader reader;
 	char buffer[MNL_NLMSG_HDRLEN + 64];
 	struct nlmsghdr *request;
 	int err, family = genetlink_family(WG_GENL_NAME);
@@ -130,7 +130,12 @@ int wireguard_ways(const struct device *device, struct ways *ways)
 		request = genetlink_dump(buffer, family, WG_CMD_GET_DEVICE, WG_GENL_VERSION);
 		mnl_attr_put_u32(request, WGDEVICE_A_IFINDEX, device->ifindex);
 	}
-	err = family < 0 ? family : netlink_ask(NETLINK_GENERIC, request, kernel_read, &reader) ?: peer_end(&reader);
+	do { /* -EINTR: peers came or went meanwhile */
+		reader = (struct reader){ .ways = ways };
+		ways->count = 0;
+		err = family < 0 ? family : netlink_ask(NETLINK_GENERIC, request, kernel_read, &reader);
+	} while (err == -EINTR);
+	err = err ?: peer_end(&reader);
 	if (err)
 		error("%s: cannot read its peers: %s%s", device->name, strerror(-err),
 		      err == -EPERM ? "; this takes CAP_NET_ADMIN" : "");
