@@ -163,13 +163,19 @@ static FILE *user_open(const struct device *device)
 	const struct timeval patience = { .tv_sec = 2 };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	FILE *file;
+	int refused;
 
 	if (fd < 0)
 		return NULL;
 	snprintf(address.sun_path, sizeof(address.sun_path), USER_SOCKETS "/%s.sock", device->name);
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) || listener_elsewhere(fd)) {
+	refused = connect(fd, (const struct sockaddr *)&address, sizeof(address)) ? errno : 0;
+	if (refused == EACCES)
+		warning("%s: may not ask who is behind it at %s; if that is WireGuard, what it adds is not counted: this "
+			"takes root",
+			device->name, address.sun_path);
+	if (refused || listener_elsewhere(fd)) {
 		close(fd);
 		return NULL;
 	}
@@ -179,18 +185,19 @@ static FILE *user_open(const struct device *device)
 	return file;
 }
 
-/* "192.0.2.1:51820" or "[2001:db8::1%3]:51820". */
+/* "192.0.2.1:51820" or "[fe80::1%eth0]:51820", or the interface's number. */
 static void user_endpoint_read(const char *text, struct flow *flow)
 {
 	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6 };
 	struct sockaddr_in v4 = { .sin_family = AF_INET };
 	char host[64], scope[16] = "";
+	struct device zone;
 	unsigned short port;
 
 	if (sscanf(text, "[%63[^]%%]%%%15[^]]]:%hu", host, scope, &port) == 3 ||
 	    sscanf(text, "[%63[^]]]:%hu", host, &port) == 2) {
 		v6.sin6_port = htons(port);
-		v6.sin6_scope_id = strtoul(scope, NULL, 10);
+		v6.sin6_scope_id = *scope && !device_get(scope, &zone) ? zone.ifindex : strtoul(scope, NULL, 10);
 		if (inet_pton(AF_INET6, host, &v6.sin6_addr) == 1)
 			endpoint_set(flow, (const struct sockaddr *)&v6);
 	} else if (sscanf(text, "%63[^:]:%hu", host, &port) == 2) {
