@@ -55,6 +55,8 @@ static __always_inline enum mssbpf_result tc_clamp_syn(struct __sk_buff *skb, co
 						       const union mssbpf_order *order)
 {
 	__u8 options[TCP_OPTIONS_MAX] = {};
+	/* Ahead of the checks of `length`: Linux 6.1's verifier forgets what is checked before a call. */
+	__u16 limit = tc_limit(skb, syn, order);
 	__u32 length = syn->tcp_length - TCP_HEADER_MIN;
 	__u32 change = 0;
 	enum mssbpf_result result;
@@ -65,7 +67,7 @@ static __always_inline enum mssbpf_result tc_clamp_syn(struct __sk_buff *skb, co
 		return MSSBPF_NO_MSS;
 	if (length > TCP_OPTIONS_MAX || tc_options_load(skb, syn, options, length))
 		return MSSBPF_TRUNCATED;
-	result = options_clamp(options, length, tc_limit(skb, syn, order), &change);
+	result = options_clamp(options, length, limit, &change);
 	if (result != MSSBPF_CLAMPED || order->flags & MSSBPF_DRY_RUN)
 		return result;
 	return tc_options_store(skb, syn, options, length, change) ? MSSBPF_UNWRITABLE : MSSBPF_CLAMPED;
