@@ -10,6 +10,7 @@ import os
 import pathlib
 import shutil
 import sys
+import tempfile
 
 import pytest
 
@@ -138,6 +139,14 @@ def pair(clean):
     made = Pair()
     yield made
     made.remove()
+
+
+@pytest.fixture
+def public_copy():
+    """The program where an unprivileged user can run it."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        os.chmod(folder, 0o755)
+        yield shutil.copy(program.MSSBPF, folder)
 
 
 class Lab:

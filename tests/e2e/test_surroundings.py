@@ -3,24 +3,12 @@
 
 Each is named, with what to do about it, and nothing is changed.
 """
-import os
-import shutil
-import tempfile
-
 import pytest
 
 import net
 import program
 
 VERBS = (("attach", "v0"), ("detach", "v0"), ("detach", "--all"), ("show",), ("stats",))
-
-
-@pytest.fixture
-def public_copy():
-    """The program where an unprivileged user can run it."""
-    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
-        os.chmod(folder, 0o755)
-        yield shutil.copy(program.MSSBPF, folder)
 
 
 def inside(pair, *command):

@@ -148,6 +148,13 @@ class Capture:
         vlan = (tag, protocol) if status & TP_STATUS_VLAN_VALID else None
         return Frame(data, address[2] == PACKET_OUTGOING, bool(status & TP_STATUS_CSUMNOTREADY), vlan)
 
+    def waiting(self):
+        """Returns what came until now."""
+        found = []
+        while (frame := self._next(0)) is not None:
+            found.append(frame)
+        return found
+
     def frames(self, count, wanted, timeout=TIMEOUT):
         """Waits until `count` frames came for which wanted(frame) is true; returns them, fewer on timeout."""
         found = []
