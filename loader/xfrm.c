@@ -226,6 +226,7 @@ int xfrm_tunnel_ways(const struct device *device, const struct xfrm_filter *filt
 int xfrm_transport_layers(const struct flow *flow, char layers[STACK_TEXT_SIZE])
 {
 	const struct xfrm_filter filter = { .mark = flow->mark, .local = flow->local, .remote = flow->remote };
+	char text[ADDRESS_TEXT_SIZE];
 	struct states states;
 	int err = states_get(&states);
 
@@ -235,9 +236,13 @@ int xfrm_transport_layers(const struct flow *flow, char layers[STACK_TEXT_SIZE])
 	for (size_t i = 0; i < states.count; i++) {
 		const struct state *state = &states.list[i];
 
-		if (state->mode == XFRM_MODE_TRANSPORT && state_matches(state, &filter) &&
-		    (!state->protocol || state->protocol == flow->protocol))
-			snprintf(layers, STACK_TEXT_SIZE, "%s", state->layers);
+		if (state->mode != XFRM_MODE_TRANSPORT || !state_matches(state, &filter) ||
+		    (state->protocol && state->protocol != flow->protocol))
+			continue;
+		if (!*state->layers)
+			warning("the IPsec state to %s has an unknown %s: what it adds is not counted",
+				address_text(&state->remote, text), state->unknown);
+		snprintf(layers, STACK_TEXT_SIZE, "%s", state->layers);
 	}
 	free(states.list);
 	return 0;
