@@ -432,6 +432,22 @@ def test_ipsec_before_it_is_up(hosts):
     refuses(near.namespace, DEVICE, rf"^mssbpf: {DEVICE}: no IPsec state .*--mtu.*--encap")
 
 
+def test_ipsec_of_an_unknown_digest(hosts):
+    """In tunnel mode there is no computing without it; in transport mode the rest is computed, and that is said."""
+    near = hosts[0]
+    lacking = tunnels.missing(near.namespace, ("xfrm", "esp", "gre"))
+    if lacking:
+        pytest.skip(f"this kernel has no {lacking} devices")
+    unknown = r"unknown digest hmac\(sha256\) with 64 bits"
+    near.ip(f"link add {DEVICE} type xfrm if_id 7", *tunnels.ipsec("unknown", 4, states="if_id 7"))
+    refuses(near.namespace, DEVICE, rf"^mssbpf: {DEVICE}: .*{unknown}.*--mtu")
+    near.ip("xfrm state flush", *list(tunnels.ipsec("unknown", 4, "transport"))[::3],
+            "link add t1 type gre local {l4} remote {r4}")
+    found, warnings = explain(near.namespace, "t1")
+    assert (found["encap"], len(warnings)) == ("ipv4/gre", 1)
+    assert re.search(rf"{near.words['r4']} has an {unknown}.*not counted", warnings[0]), warnings
+
+
 @contextlib.contextmanager
 def pppoe(ends, device):
     """A PPPoE session between two devices of the ends, by names that differ in the underlay's."""

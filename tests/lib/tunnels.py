@@ -154,6 +154,7 @@ CIPHERS = {
     "aes-cbc-128+none": f"enc cbc(aes) {AES}",
     "aes-ctr+sha512-256": f"enc rfc3686(ctr(aes)) {AES}33333333 auth-trunc hmac(sha512) 0x{'22' * 64} 256",
     "3des+sha384-192": f"enc cbc(des3_ede) 0x{'1122334455667788' * 3} auth-trunc hmac(sha384) 0x{'22' * 48} 192",
+    "unknown": f"enc cbc(aes) {AES} auth-trunc hmac(sha256) 0x{'22' * 32} 64",
     "null+sha256-128": f"enc ecb(cipher_null) '' {SHA256}",
 }
 
@@ -211,11 +212,13 @@ def _l2tp(name, words, session, encap, fits, family=4):
                encap, fits, remote=f"r{family}", undo=("l2tp del tunnel tunnel_id 1",))
 
 
-def _stacked(kind, words, encap="", fits=1500, more=(), **others):
-    return Row(kind, (kind,), (f"link add link {{under}} name {DEVICE} type {kind} {words}", *more), encap, fits,
-               **others)
+def _stacked(kind, words, encap="", fits=1500, more=(), name=None):
+    return Row(name or kind, (kind,), (f"link add link {{under}} name {DEVICE} type {kind} {words}", *more), encap, fits)
 
 
+MACSEC = (f"macsec add {DEVICE} tx sa 0 pn 1 on key 0{{n}} {'44' * 16}",
+          f"macsec add {DEVICE} rx port 1 address {{rmac}}",
+          f"macsec add {DEVICE} rx port 1 address {{rmac}} sa 0 pn 1 on key 0{{m}} {'44' * 16}")
 FOU_UNDO = ("fou del port 5555",)
 FOU_GRE = {"before": ("fou add port 5555 ipproto 47",), "undo": FOU_UNDO, "needs": ("fou",)}
 GUE = {"before": ("fou add port 5555 gue",), "undo": FOU_UNDO, "needs": ("fou",)}
@@ -291,10 +294,8 @@ ROWS = (
           "cookie 0102030405060708 peer_cookie 0102030405060708", "ipv4/l2tpv3:udp:sublayer:8", 1438),
     _l2tp("l2tp-ip", "encap ip", "", "ipv4/l2tpv3:sublayer", 1458),
     _l2tp("l2tp-ipv6-cookie", "encap ip", "cookie 01020304 peer_cookie 01020304", "ipv6/l2tpv3:sublayer:4", 1434, 6),
-    _stacked("macsec", "encrypt on", "macsec", 1468,
-             (f"macsec add {DEVICE} tx sa 0 pn 1 on key 0{{n}} {'44' * 16}",
-              f"macsec add {DEVICE} rx port 1 address {{rmac}}",
-              f"macsec add {DEVICE} rx port 1 address {{rmac}} sa 0 pn 1 on key 0{{m}} {'44' * 16}")),
+    _stacked("macsec", "encrypt on", "macsec", 1468, MACSEC),
+    _stacked("macsec", "encrypt on icvlen 8", "overhead:24", 1476, MACSEC, "macsec-short-icv"),
     _stacked("vlan", "id 5"), _stacked("macvlan", "mode bridge"), _stacked("ipvlan", "mode l2"),
 )
 
