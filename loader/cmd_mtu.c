@@ -170,7 +170,7 @@ static void path_text(const struct path *path)
 	printf("MTU %u inside: MSS %u over IPv4, %u over IPv6\n", mtu, mss(mtu, MSSBPF_IPV4_HEADERS),
 	       mss(mtu, MSSBPF_IPV6_HEADERS));
 	if (mtu < MTU_MIN_IPV6)
-		printf("IPv6 needs an MTU of %u (RFC 8200 5): its packets do not fit inside\n", MTU_MIN_IPV6);
+		printf("IPv6 needs an MTU of %d (RFC 8200 5): its packets do not fit inside\n", MTU_MIN_IPV6);
 }
 
 /* Explains a device's MTU. */

@@ -33,7 +33,7 @@ WRONG = (
     ("overhead", "overhead:BYTES"), ("overhead:0", r"'0'.*from 1 to 65535"), ("overhead:-1", r"'-1'"),
     ("overhead:14x20", r"'14x20'"), ("overhead:1400/overhead:1400", r"overhead:1400.*less than 68 bytes of 1500|100"),
     ("ipv4/" * 70 + "ipv4", r"characters; 159"), ("/".join(["vlan"] * 25), r"more than 24 layers"),
-    ("x" * 100, r"unknown layer 'x"),
+    ("x" * 100, r"a layer of 100 characters; 47"),
 )
 
 
