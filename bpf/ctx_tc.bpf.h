@@ -9,8 +9,7 @@
 #ifndef MSSBPF_CTX_TC_BPF_H
 #define MSSBPF_CTX_TC_BPF_H
 
-#include "parse.h"
-#include <bpf/bpf_helpers.h>
+#include "route.bpf.h"
 
 static __always_inline const void *tc_data(const struct __sk_buff *skb)
 {
@@ -35,6 +34,30 @@ static __always_inline __u32 tc_mtu(struct __sk_buff *skb)
 
 	if (has_check_mtu)
 		bpf_check_mtu(skb, 0, &mtu, 0, 0);
+	return mtu;
+}
+
+/*
+ * The MTU of the SYN's route, in bytes; with MSSBPF_BOTH_WAYS in `flags` the smaller of that and the one back. 0 when
+ * none is known.
+ */
+static __noinline __u32 tc_route_mtu(struct __sk_buff *skb, const struct syn *syn, enum mssbpf_direction direction,
+				     __u32 flags)
+{
+	__u32 came_by = skb->ingress_ifindex; /* on ingress, the device itself */
+	__u32 leaves_by = direction == MSSBPF_EGRESS ? skb->ifindex : 0;
+	__u32 mtu = direction == MSSBPF_EGRESS ? carried_mtu(skb, syn->version) : 0;
+	struct bpf_fib_lookup flow;
+
+	if (mtu && !(flags & MSSBPF_BOTH_WAYS))
+		return mtu;
+	if (!flow_read(tc_data(skb), tc_end(skb), syn, &flow))
+		return mtu;
+	flow.mark = skb->mark;
+	if (!mtu)
+		mtu = route_mtu(skb, &flow, came_by, leaves_by);
+	if (flags & MSSBPF_BOTH_WAYS)
+		mtu = mtu_smaller(mtu, route_mtu_back(skb, &flow, came_by, leaves_by));
 	return mtu;
 }
 

@@ -36,38 +36,50 @@ static __always_inline enum parse_verdict tc_parse_pulling(struct __sk_buff *skb
 	return verdict;
 }
 
-/* The largest MSS for this SYN: the order's own, or what the device's MTU leaves now. */
-static __always_inline __u16 tc_limit(struct __sk_buff *skb, const struct syn *syn, const union mssbpf_order *order)
+/* The largest MSS for this SYN: the order's own, or what the MTU of the device and perhaps of the route leave now. */
+static __always_inline __u16 tc_limit(struct __sk_buff *skb, const struct syn *syn, enum mssbpf_direction direction,
+				      const union mssbpf_order *order)
 {
 	__u32 mtu = 0;
 
-	if (order->flags & (syn->version == 4 ? MSSBPF_LIVE_IPV4 : MSSBPF_LIVE_IPV6))
+	if (order->flags & (syn->version == 4 ? MSSBPF_LIVE_IPV4 : MSSBPF_LIVE_IPV6)) {
 		mtu = tc_mtu(skb);
+		if (order->flags & MSSBPF_ROUTE)
+			mtu = mtu_smaller(mtu, tc_route_mtu(skb, syn, direction, order->flags));
+	}
 	if (mtu)
 		return mss_of_mtu(mtu, syn->version);
 	return syn->version == 4 ? order->mss4 : order->mss6;
 }
 
+/* The limit, in a place that forget() takes. */
+struct limit {
+	__u16 unused;
+	__u16 mss;
+} __attribute__((aligned(8)));
+
 /*
  * Lowers the MSS of a SYN that tc_parse() found. Returns what became of it.
  */
 static __always_inline enum mssbpf_result tc_clamp_syn(struct __sk_buff *skb, const struct syn *syn,
-						       const union mssbpf_order *order)
+						       enum mssbpf_direction direction, const union mssbpf_order *order)
 {
 	__u8 options[TCP_OPTIONS_MAX] = {};
-	/* Ahead of the checks of `length`: Linux 6.1's verifier forgets what is checked before a call. */
-	__u16 limit = tc_limit(skb, syn, order);
 	__u32 length = syn->tcp_length - TCP_HEADER_MIN;
+	struct limit limit = { .unused = 1 };
 	__u32 change = 0;
 	enum mssbpf_result result;
 
 	if (syn->covered)
 		return MSSBPF_AH;
+	/* Ahead of the checks of `length`: Linux 6.1's verifier forgets what is checked before a call. */
+	limit.mss = tc_limit(skb, syn, direction, order);
+	forget(limit);
 	if (length < sizeof(__u32)) /* options come in words */
 		return MSSBPF_NO_MSS;
 	if (length > TCP_OPTIONS_MAX || tc_options_load(skb, syn, options, length))
 		return MSSBPF_TRUNCATED;
-	result = options_clamp(options, length, limit, &change);
+	result = options_clamp(options, length, limit.mss, &change);
 	if (result != MSSBPF_CLAMPED || order->flags & MSSBPF_DRY_RUN)
 		return result;
 	return tc_options_store(skb, syn, options, length, change) ? MSSBPF_UNWRITABLE : MSSBPF_CLAMPED;
@@ -96,7 +108,7 @@ static __noinline int tc_slow(struct __sk_buff *skb, enum mssbpf_link link, enum
 	order.word = *(const volatile __u64 *)&limit->order.word;
 
 	if (verdict == PARSE_SYN)
-		result = tc_clamp_syn(skb, &syn, &order);
+		result = tc_clamp_syn(skb, &syn, direction, &order);
 	else
 		result = verdict == PARSE_MALFORMED ? MSSBPF_MALFORMED : MSSBPF_TRUNCATED;
 	count(&key, &syn, result);

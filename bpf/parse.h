@@ -31,6 +31,7 @@ struct syn {
 	__u16 tcp_offset; /* of the TCP header from the first byte of the packet */
 	__u16 tcp_length; /* of the TCP header with options, 20..60 */
 	__u32 ip_end;	  /* where the IP header says that the packet ends */
+	__u16 ip_offset;  /* of the IP header from the first byte of the packet */
 } __attribute__((aligned(8)));
 
 enum {
@@ -168,7 +169,7 @@ static __always_inline enum parse_verdict parse_ip(const void *data, const void 
 	const void *ip = data + offset;
 	__u8 next;
 
-	*syn = (struct syn){};
+	*syn = (struct syn){ .ip_offset = offset };
 	if (protocol == bpf_htons(ETH_P_IP)) {
 		const struct iphdr *ip4 = ip;
 		const __u8 *version_ihl = ip;

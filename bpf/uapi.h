@@ -12,12 +12,14 @@
 
 #include "vmlinux.h"
 
-/* Macros, which BTF does not carry: include/uapi/linux/{if_ether,pkt_cls}.h, include/net/ip.h. */
+/* Macros, which BTF does not carry: include/uapi/linux/{if_ether,pkt_cls}.h, include/linux/socket.h. */
 #define ETH_P_IP 0x0800
 #define ETH_P_IPV6 0x86dd
 #define ETH_P_8021Q 0x8100
 #define ETH_P_8021AD 0x88a8
 #define TC_ACT_UNSPEC (-1)
+#define AF_INET 2
+#define AF_INET6 10
 
 #else
 

@@ -39,6 +39,7 @@ struct options {
 	bool json;
 	bool all;
 	bool dry_run;
+	bool both_ways;
 	unsigned int mtu;	  /* bytes; 0: not given */
 	unsigned int mss4;	  /* bytes; 0: not given */
 	unsigned int mss6;	  /* bytes; 0: not given */

@@ -3,6 +3,7 @@
  * mssbpf attach: clamp on these interfaces from now on, or change their limits. Not the hooks
  * themselves: those are attach.c's.
  */
+#include "abilities.h"
 #include "attach.h"
 #include "cli.h"
 #include "detect.h"
@@ -18,15 +19,18 @@
 enum { MSS_MAX = MSSBPF_MTU_MAX - MSSBPF_IPV4_HEADERS };
 
 /* What --mtu may say besides a number. */
-enum { MTU_AUTO };
-static const char *const mtu_words[] = { [MTU_AUTO] = "auto", NULL };
+enum { MTU_AUTO, MTU_ROUTE };
+static const char *const mtu_words[] = { [MTU_AUTO] = "auto", [MTU_ROUTE] = "route", NULL };
 static const char *const direction_words[] = { "egress", "ingress", "both", NULL };
 static const char *const hook_words[] = { "tc", "tcx", "clsact", NULL };
 
 static const struct option_spec attach_options[] = {
-	{ "mtu", 'm', "N|auto", "MTU of the path, in bytes; auto: the interface's, followed (default: detected)",
+	{ "mtu", 'm', "N|auto|route",
+	  "MTU of the path, in bytes; auto: the interface's, followed; route: each packet's (default: detected)",
 	  OPTION_NUMBER, .offset = offsetof(struct options, mtu), .min = MSSBPF_MTU_MIN, .max = MSSBPF_MTU_MAX,
 	  .unit = "bytes", .words = mtu_words },
+	{ "both-ways", 0, NULL, "with --mtu route: count the route back to the source, too", OPTION_FLAG,
+	  .offset = offsetof(struct options, both_ways) },
 	{ "underlay-mtu", 'u', "N", "MTU of the link below the layers of --encap, in bytes", OPTION_NUMBER,
 	  .offset = offsetof(struct options, link_mtu), .min = MSSBPF_MTU_MIN, .max = MSSBPF_MTU_MAX, .unit = "bytes" },
 	{ "encap", 'e', "STACK", "layers around packets, from the link inwards: ipv4/wireguard", OPTION_TEXT,
@@ -51,7 +55,8 @@ struct order {
 	const struct options *options;
 	unsigned int mtu; /* bytes; 0: each interface's own */
 	enum mssbpf_source source;
-	bool live; /* follow each interface's MTU */
+	bool live;   /* follow each interface's MTU */
+	__u32 flags; /* MSSBPF_ROUTE, MSSBPF_BOTH_WAYS */
 	char origin[MSSBPF_ORIGIN_SIZE];
 };
 
@@ -98,11 +103,17 @@ static int order_read(const struct options *options, struct order *order)
 		return usage_error(&verb_attach, "attach: --underlay-mtu and --encap go together");
 	if (options->encap && options->mtu)
 		return usage_error(&verb_attach, "attach: --mtu, or --underlay-mtu with --encap: not both");
+	if (options->both_ways && options->mtu != NUMBER_WORD(MTU_ROUTE))
+		return usage_error(&verb_attach, "attach: --both-ways goes with --mtu route only");
 	if (options->encap) {
 		status = order_compute(order);
 	} else if (options->mtu == NUMBER_WORD(MTU_AUTO)) {
 		order->source = MSSBPF_SOURCE_DEVICE;
 		order->live = true;
+	} else if (options->mtu == NUMBER_WORD(MTU_ROUTE)) {
+		order->source = MSSBPF_SOURCE_ROUTE;
+		order->live = true;
+		order->flags = MSSBPF_ROUTE | (options->both_ways ? MSSBPF_BOTH_WAYS : 0);
 	} else {
 		order->mtu = options->mtu;
 		order->source = MSSBPF_SOURCE_GIVEN;
@@ -154,7 +165,7 @@ static int limit_compute(const struct order *order, const struct device *device,
 	}
 	limit->order.mss4 = options->mss4 ?: limit->mtu - MSSBPF_IPV4_HEADERS;
 	limit->order.mss6 = options->mss6 ?: limit->mtu - MSSBPF_IPV6_HEADERS;
-	limit->order.flags = (options->dry_run ? MSSBPF_DRY_RUN : 0) |
+	limit->order.flags = order->flags | (options->dry_run ? MSSBPF_DRY_RUN : 0) |
 			     (order->live && !options->mss4 ? MSSBPF_LIVE_IPV4 : 0) |
 			     (order->live && !options->mss6 ? MSSBPF_LIVE_IPV6 : 0);
 	if (!order->mtu && limit->mtu >= MSSBPF_MTU_MIN)
@@ -334,6 +345,10 @@ static int attach_run(const struct options *options)
 	if (options->hook == CHOOSE_TCX && !tcx_supported())
 		return error(
 			"--hook tcx: this kernel has no TCX (it came with Linux 6.6): --hook clsact does the same");
+	if (order.flags & MSSBPF_ROUTE && !live_mtu_supported())
+		return error(
+			"--mtu route: this kernel cannot tell the programs a route's MTU (bpf_fib_lookup() does since Linux "
+			"5.12): give the path's with --mtu N");
 	if (order.live && !live_mtu_supported()) {
 		warning("--mtu auto: this kernel cannot tell the programs a device's MTU (bpf_check_mtu() came with Linux "
 			"5.12): the MTU of now counts; attach anew when it changes");

@@ -21,13 +21,40 @@ static bool is_live(const struct mssbpf_limit *limit)
 	return limit->order.flags & (MSSBPF_LIVE_IPV4 | MSSBPF_LIVE_IPV6);
 }
 
-/* Writes where the limits come from: "given", "device" or "computed: ...". */
+static bool is_by_route(const struct mssbpf_limit *limit)
+{
+	return limit->order.flags & MSSBPF_ROUTE;
+}
+
+/* Tells whether the limit of the family whose flag is `live` differs from packet to packet. */
+static bool varies(const struct mssbpf_limit *limit, __u32 live)
+{
+	return is_by_route(limit) && limit->order.flags & live;
+}
+
+/* How a packet's route is found: an index of the texts below. */
+static unsigned int route_by(const struct report *report, const struct report_row *row)
+{
+	if (row->entry.key.direction == MSSBPF_EGRESS && report->abilities & MSSBPF_READS_ROUTE)
+		return 0;
+	return report->abilities & MSSBPF_GIVES_MARK ? 1 : 2;
+}
+
+static const char *const route_by_name[] = { "packet", "lookup+mark", "lookup" };
+static const char *const route_by_text[] = {
+	": the one the packet has",
+	": looked up; an mtu that is not locked is not seen",
+	": looked up; an mtu that is not locked and the mark are not seen",
+};
+
+/* Writes where the limits come from: "given", "device", "route" or "computed: ...". */
 static const char *source_text(const struct mssbpf_limit *limit, char text[SOURCE_SIZE])
 {
 	static const char *const names[] = {
 		[MSSBPF_SOURCE_GIVEN] = "given",
 		[MSSBPF_SOURCE_DEVICE] = "device",
 		[MSSBPF_SOURCE_COMPUTED] = "computed: ",
+		[MSSBPF_SOURCE_ROUTE] = "route",
 	};
 
 	snprintf(text, SOURCE_SIZE, "%s%.*s",
@@ -39,6 +66,11 @@ static const char *source_text(const struct mssbpf_limit *limit, char text[SOURC
 static const char *mode_name(const struct mssbpf_limit *limit)
 {
 	return limit->order.flags & MSSBPF_DRY_RUN ? "dry-run" : "clamp";
+}
+
+static struct json_object *json_number(unsigned int number, bool none)
+{
+	return none ? NULL : json_object_new_uint64(number);
 }
 
 static void show_json(const struct report *report)
@@ -56,16 +88,29 @@ static void show_json(const struct report *report)
 		json_object_object_add(object, "direction",
 				       json_object_new_string(direction_name(row->entry.key.direction)));
 		json_object_object_add(object, "hook", json_object_new_string(hook_name(row->hook)));
-		json_object_object_add(object, "mtu", json_object_new_uint64(limit->mtu));
-		json_object_object_add(object, "mss4", json_object_new_uint64(limit->order.mss4));
-		json_object_object_add(object, "mss6", json_object_new_uint64(limit->order.mss6));
+		json_object_object_add(object, "mtu", json_number(limit->mtu, is_by_route(limit)));
+		json_object_object_add(object, "mss4", json_number(limit->order.mss4, varies(limit, MSSBPF_LIVE_IPV4)));
+		json_object_object_add(object, "mss6", json_number(limit->order.mss6, varies(limit, MSSBPF_LIVE_IPV6)));
 		json_object_object_add(object, "source", json_object_new_string(source_text(limit, source)));
 		json_object_object_add(object, "live", json_object_new_boolean(is_live(limit)));
+		json_object_object_add(object, "route_by",
+				       is_by_route(limit) ? json_object_new_string(route_by_name[route_by(report, row)])
+							  : NULL);
+		json_object_object_add(object, "both_ways",
+				       json_object_new_boolean(limit->order.flags & MSSBPF_BOTH_WAYS));
 		json_object_object_add(object, "mode", json_object_new_string(mode_name(limit)));
 		json_object_object_add(object, "program_id", json_object_new_uint64(row->program_id));
 		json_object_array_add(array, object);
 	}
 	report_print_json(array);
+}
+
+static void table_number(struct table *table, unsigned int number, bool none)
+{
+	if (none)
+		table_add(table, "-");
+	else
+		table_add(table, "%u", number);
 }
 
 static void show_text(const struct report *report)
@@ -85,11 +130,15 @@ static void show_text(const struct report *report)
 		table_add(&table, "%s", direction_name(row->entry.key.direction));
 		table_add(&table, "%s", hook_name(row->hook));
 		table_add(&table, "%s", mode_name(limit));
-		table_add(&table, "%u", limit->mtu);
-		table_add(&table, "%u", limit->order.mss4);
-		table_add(&table, "%u", limit->order.mss6);
+		table_number(&table, limit->mtu, is_by_route(limit));
+		table_number(&table, limit->order.mss4, varies(limit, MSSBPF_LIVE_IPV4));
+		table_number(&table, limit->order.mss6, varies(limit, MSSBPF_LIVE_IPV6));
 		table_add(&table, "%u", row->program_id);
-		table_add(&table, "%s%s", source_text(limit, source), is_live(limit) ? ", followed" : "");
+		if (is_by_route(limit))
+			table_add(&table, "%s%s%s", source_text(limit, source), route_by_text[route_by(report, row)],
+				  limit->order.flags & MSSBPF_BOTH_WAYS ? "; both ways" : "");
+		else
+			table_add(&table, "%s%s", source_text(limit, source), is_live(limit) ? ", followed" : "");
 	}
 	table_print(&table);
 }

@@ -19,6 +19,7 @@ struct maps {
 	int programs[MSSBPF_LINKS][MSSBPF_DIRECTIONS]; /* fds, after pins_create() */
 	bool outdated;				       /* attached programs came from another build */
 	unsigned int max_entries;
+	unsigned int abilities; /* enum mssbpf_abilities of the pinned programs */
 };
 
 struct entry {

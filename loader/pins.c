@@ -4,6 +4,7 @@
  */
 #include "pins.h"
 
+#include "abilities.h"
 #include "bpffs.h"
 #include "cli.h"
 #include "mssbpf.skel.h"
@@ -151,9 +152,9 @@ static int meta_read(const char *folder, struct mssbpf_meta *meta)
 	return err ?: meta->abi == MSSBPF_ABI ? 0 : -EPROTO;
 }
 
-static int meta_write(const char *folder)
+static int meta_write(const char *folder, unsigned int abilities)
 {
-	struct mssbpf_meta meta = { .abi = MSSBPF_ABI, .build = build_hash() };
+	struct mssbpf_meta meta = { .abi = MSSBPF_ABI, .abilities = abilities, .build = build_hash() };
 	int err, fd = bpf_obj_get(path_of(folder, "meta").text);
 
 	if (fd < 0)
@@ -192,6 +193,7 @@ static int folder_open(struct maps *maps)
 	if (err)
 		goto out;
 	maps->max_entries = info.max_entries;
+	maps->abilities = meta.abilities;
 	maps->outdated = meta.build != build_hash();
 out:
 	if (err == -ENOENT)
@@ -309,13 +311,27 @@ static int programs_check_names(const struct mssbpf_bpf *skeleton)
 	return 0;
 }
 
-bool live_mtu_supported(void)
+/* Tells the programs what they can do on this kernel. Returns enum mssbpf_abilities. */
+static unsigned int skeleton_enable(struct mssbpf_bpf *skeleton)
 {
-	return libbpf_probe_bpf_helper(BPF_PROG_TYPE_SCHED_CLS, BPF_FUNC_check_mtu, NULL) == 1;
+	struct mssbpf_route_layout layout;
+	unsigned int abilities = 0;
+
+	if (route_layout_find(&layout))
+		abilities |= MSSBPF_READS_ROUTE;
+	if (fib_mark_supported())
+		abilities |= MSSBPF_GIVES_MARK;
+	skeleton->rodata->has_check_mtu = live_mtu_supported();
+	skeleton->rodata->has_fib_mark = abilities & MSSBPF_GIVES_MARK;
+	skeleton->rodata->route_layout = layout;
+	return abilities;
 }
 
-/* Loads this build's programs, with the maps that are open in *maps or with new ones. */
-static int skeleton_load(const struct maps *maps, unsigned int max_entries, struct mssbpf_bpf **loaded)
+/*
+ * Loads this build's programs, with the maps that are open in *maps or with new ones, and notes what they can do in
+ * maps->abilities.
+ */
+static int skeleton_load(struct maps *maps, unsigned int max_entries, struct mssbpf_bpf **loaded)
 {
 	struct mssbpf_bpf *skeleton = mssbpf_bpf__open();
 	int err;
@@ -324,7 +340,7 @@ static int skeleton_load(const struct maps *maps, unsigned int max_entries, stru
 		err = -errno;
 		goto out;
 	}
-	skeleton->rodata->has_check_mtu = live_mtu_supported();
+	maps->abilities = skeleton_enable(skeleton);
 	bpf_map__set_max_entries(skeleton->maps.limits, max_entries);
 	bpf_map__set_max_entries(skeleton->maps.counters, max_entries);
 	if (maps->limits >= 0) {
@@ -360,7 +376,7 @@ static int folder_make(struct maps *maps, unsigned int max_entries)
 	for (size_t i = 0; i < ARRAY_SIZE(entry_points) && !err; i++)
 		err = bpf_program__pin(skeleton_program(skeleton, entry_points[i].name),
 				       path_of(draft.text, entry_points[i].name).text);
-	err = err ?: meta_write(draft.text);
+	err = err ?: meta_write(draft.text, maps->abilities);
 	if (!err && rename(draft.text, maps->folder))
 		err = -errno;
 	if (err) {
@@ -444,7 +460,7 @@ int pins_create(struct maps *maps, unsigned int max_entries)
 
 int pins_settle(struct maps *maps)
 {
-	int err = meta_write(maps->folder);
+	int err = meta_write(maps->folder, maps->abilities);
 
 	if (!err)
 		maps->outdated = false;

@@ -31,9 +31,6 @@ int pins_open(struct maps *maps);
  */
 int pins_create(struct maps *maps, unsigned int max_entries);
 
-/* Tells whether the programs can read a device's MTU as a packet passes (bpf_check_mtu(), Linux 5.12). */
-bool live_mtu_supported(void);
-
 /* Records that every attached program is of this build. Returns 0 or -errno. */
 int pins_settle(struct maps *maps);
 

@@ -105,6 +105,7 @@ int report_collect(const struct options *options, struct report *report)
 	*report = (struct report){};
 	if (!indexes || pins_open(&maps))
 		goto out;
+	report->abilities = maps.abilities;
 	status = interfaces_resolve(options, indexes);
 	err = attachments_reap(&maps) ?: report_fill(options, indexes, &maps, report);
 	pins_close(&maps);

@@ -22,7 +22,8 @@ struct report_row {
 struct report {
 	struct report_row *rows; /* by ascending ifindex and direction */
 	size_t count;
-	bool complete; /* what is attached could be read: an empty report means that nothing is */
+	unsigned int abilities; /* enum mssbpf_abilities of the programs */
+	bool complete;		/* what is attached could be read: an empty report means that nothing is */
 };
 
 /*

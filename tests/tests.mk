@@ -6,7 +6,8 @@
 test_libs := $(shell $(PKG_CONFIG) --libs cmocka libbpf 2>/dev/null)
 unit_tests := $(patsubst tests/unit/%.c,$(B)/unit_%,$(wildcard tests/unit/*.c))
 prog_tests := $(patsubst tests/prog/%.c,$(B)/prog_%,$(wildcard tests/prog/*.c))
-test_library := $(patsubst %.c,$(B)/%.o,$(wildcard tests/lib/*.c))
+benches := $(patsubst tests/bench/%.c,$(B)/bench_%,$(wildcard tests/bench/*.c))
+test_library := $(patsubst %.c,$(B)/%.o,$(wildcard tests/lib/*.c)) $(B)/loader/abilities.o
 
 # Rows leave out what they do not need.
 test_warnings := -Wno-missing-field-initializers
@@ -45,11 +46,11 @@ $(B)/bench_%: $(B)/tests/bench/%.o $(test_library)
 check-unit: $(unit_tests)
 	$(Q)for test in $^; do $$test || exit 1; done
 
-check-prog: $(prog_tests) $(B)/bench_prog
+check-prog: $(prog_tests) $(benches)
 	$(Q)for test in $^; do $$test || exit 1; done
 
-bench-prog: $(B)/bench_prog
-	$(Q)$<
+bench-prog: $(benches)
+	$(Q)for bench in $^; do $$bench || exit 1; done
 
 # Debian's python: another one may come first on PATH, without Debian's modules.
 python := /usr/bin/python3 -B

@@ -76,6 +76,8 @@ enum mssbpf_flags {
 	MSSBPF_DRY_RUN = 1 << 0,   /* count, change nothing */
 	MSSBPF_LIVE_IPV4 = 1 << 1, /* IPv4's limit follows the device's MTU; mss4 is for when that cannot be read */
 	MSSBPF_LIVE_IPV6 = 1 << 2, /* likewise */
+	MSSBPF_ROUTE = 1 << 3,	   /* what is live follows the route towards the destination, too */
+	MSSBPF_BOTH_WAYS = 1 << 4, /* and the route back to the source */
 };
 
 /* Where the MTU came from. */
@@ -83,6 +85,7 @@ enum mssbpf_source {
 	MSSBPF_SOURCE_GIVEN,
 	MSSBPF_SOURCE_DEVICE,	/* the device's own */
 	MSSBPF_SOURCE_COMPUTED, /* from the layers around packets: see origin */
+	MSSBPF_SOURCE_ROUTE,	/* each packet's route, and the device's own */
 };
 
 /*
@@ -122,11 +125,36 @@ struct mssbpf_counters {
 	__u64 packets[MSSBPF_FAMILIES][MSSBPF_KINDS][MSSBPF_RESULTS];
 };
 
+/* What the programs can do on this kernel beyond what all can. */
+enum mssbpf_abilities {
+	MSSBPF_READS_ROUTE = 1 << 0, /* TC egress: read the route that the packet carries */
+	MSSBPF_GIVES_MARK = 1 << 1,  /* look a route up with the packet's mark */
+};
+
 /* The one value of the map `meta`: who made the pins. */
 struct mssbpf_meta {
-	__u32 abi; /* MSSBPF_ABI of the loader that made the maps; stays first in every layout */
-	__u32 padding;
-	__u64 build; /* hash of the BPF object that the attached programs came from */
+	__u32 abi;	 /* MSSBPF_ABI of the loader that made the maps; stays first in every layout */
+	__u32 abilities; /* enum mssbpf_abilities of the pinned programs */
+	__u64 build;	 /* hash of the BPF object that the attached programs came from */
+};
+
+/*
+ * Where the running kernel keeps what a packet's route says, for the programs: bytes from the beginning of the
+ * struct that is named. All are zero when the loader could not find out.
+ */
+struct mssbpf_route_layout {
+	__u16 skb_refdst;  /* sk_buff: _skb_refdst; never at 0 */
+	__u16 dst_dev;	   /* dst_entry: dev */
+	__u16 dst_ops;	   /* dst_entry: ops */
+	__u16 dst_metrics; /* dst_entry: _metrics */
+	__u16 dst_expires; /* dst_entry: expires */
+	__u16 dst_flags;   /* dst_entry: flags */
+	__u16 ops_family;  /* dst_ops: family */
+	__u16 rtable_pmtu; /* rtable: the 32 bits with rt_pmtu */
+	__u16 pmtu_shift;  /* in these, bits below rt_pmtu's 31 */
+	__u16 device_mtu;  /* net_device: mtu */
+	__u16 device_ipv6; /* net_device: ip6_ptr */
+	__u16 ipv6_mtu;	   /* inet6_dev: cnf.mtu6; 0 when IPv6's is not known */
 };
 
 #endif

@@ -30,7 +30,7 @@ def test_completion(pair):
     assert complete(pair, "attach", "--mss") == {"--mss4", "--mss6"}
     assert complete(pair, "attach", "--direction", "") == {"egress", "ingress", "both"}
     assert complete(pair, "attach", "--hook", "t") == {"tc", "tcx"}
-    assert complete(pair, "attach", "--mtu", "") == {"auto"}
+    assert complete(pair, "attach", "--mtu", "") == {"auto", "route"}
     assert complete(pair, "attach", "--mss4", "") == set()
     assert complete(pair, "probe", "--interface", "") == {"v0", "x0", "x1"}
     assert {word for word in complete(pair, "attach", "") if word[0] != "-"} == {"v0", "x0", "x1"}

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <abilities.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
@@ -41,7 +42,8 @@ static unsigned int verified_instructions(const char *log)
 	return count;
 }
 
-static int load(struct object *object, struct bpf_program *const programs[OBJECT_PROGRAMS])
+static int load(struct object *object, struct bpf_program *const programs[OBJECT_PROGRAMS],
+		const struct mssbpf_route_layout *layout)
 {
 	char *logs = calloc(OBJECT_PROGRAMS, LOG_SIZE);
 	int err = -ENOMEM;
@@ -52,8 +54,9 @@ static int load(struct object *object, struct bpf_program *const programs[OBJECT
 		bpf_program__set_log_level(programs[i], LOG_STATISTICS);
 		bpf_program__set_log_buf(programs[i], logs + i * LOG_SIZE, LOG_SIZE);
 	}
-	object->skeleton->rodata->has_check_mtu =
-		libbpf_probe_bpf_helper(BPF_PROG_TYPE_SCHED_CLS, BPF_FUNC_check_mtu, NULL) == 1;
+	object->skeleton->rodata->has_check_mtu = live_mtu_supported();
+	object->skeleton->rodata->has_fib_mark = fib_mark_supported();
+	object->skeleton->rodata->route_layout = *layout;
 	bpf_map__set_max_entries(object->skeleton->maps.limits, MAP_ENTRIES);
 	bpf_map__set_max_entries(object->skeleton->maps.counters, MAP_ENTRIES);
 	err = mssbpf_bpf__load(object->skeleton);
@@ -71,6 +74,14 @@ out:
 }
 
 int object_open(struct object *object)
+{
+	struct mssbpf_route_layout layout;
+
+	route_layout_find(&layout);
+	return object_open_with(object, &layout);
+}
+
+int object_open_with(struct object *object, const struct mssbpf_route_layout *layout)
 {
 	int err;
 
@@ -91,7 +102,7 @@ int object_open(struct object *object)
 			object->skeleton->progs.mssbpf_tc_l3_ingress,
 		};
 
-		err = load(object, programs);
+		err = load(object, programs, layout);
 	}
 	if (err) {
 		fprintf(stderr, "the BPF object does not load: %s\n", strerror(-err));
@@ -154,9 +165,17 @@ int object_read_counters(const struct object *object, struct mssbpf_key key, str
 int object_run(const struct object_program *program, const struct packet *packet, uint32_t flags,
 	       struct object_outcome *outcome)
 {
-	const struct __sk_buff before = {
+	const struct __sk_buff metadata = {
 		.ifindex = OBJECT_IFINDEX, .mark = 0x4d535331, .priority = 6, .cb = { 1, 2, 3, 4, 5 }
 	};
+
+	return object_run_as(program, packet, &metadata, flags, outcome);
+}
+
+int object_run_as(const struct object_program *program, const struct packet *packet, const struct __sk_buff *metadata,
+		  uint32_t flags, struct object_outcome *outcome)
+{
+	const struct __sk_buff before = *metadata;
 	struct __sk_buff after = {};
 	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = packet->data, .data_size_in = packet->length,
 		    .data_out = outcome->data, .data_size_out = sizeof(outcome->data), .ctx_in = &before,

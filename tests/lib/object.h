@@ -36,6 +36,9 @@ const char *object_unavailable(void);
 
 /* Loads the object; its maps are empty. Returns 0 or -errno, having printed why. */
 int object_open(struct object *object);
+
+/* Likewise, with a layout of the caller's instead of the kernel's. */
+int object_open_with(struct object *object, const struct mssbpf_route_layout *layout);
 void object_close(struct object *object);
 
 /* Tells whether the programs can read a device's MTU on this kernel. */
@@ -63,5 +66,9 @@ struct object_outcome {
 
 int object_run(const struct object_program *program, const struct packet *packet, uint32_t flags,
 	       struct object_outcome *outcome);
+
+/* Likewise, with metadata of the caller's. */
+int object_run_as(const struct object_program *program, const struct packet *packet, const struct __sk_buff *metadata,
+		  uint32_t flags, struct object_outcome *outcome);
 
 #endif
