@@ -118,7 +118,8 @@ static int state_read(const struct nlmsghdr *message, void *context)
 	struct states *states = context;
 	struct state *grown, *state;
 
-	if (message->nlmsg_type != XFRM_MSG_NEWSA)
+	/* Without SPI it is still being negotiated, and says nothing yet (net/xfrm/xfrm_state.c, XFRM_STATE_ACQ). */
+	if (message->nlmsg_type != XFRM_MSG_NEWSA || !info->id.spi)
 		return MNL_CB_OK;
 	grown = reallocarray(states->list, states->count + 1, sizeof(*grown));
 	if (!grown) {
