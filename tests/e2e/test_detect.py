@@ -22,6 +22,7 @@ from conftest import Pair
 from tunnels import DEVICE
 
 LINK_MTU = 1500
+NETLINK_XFRM, XFRMGRP_ACQUIRE = 6, 1
 ELSEWHERE = "203.0.113.9"  # a remote end that is not on the link
 
 
@@ -423,13 +424,24 @@ def test_mark_of_an_ipsec_state(hosts, pair):
 
 
 def test_ipsec_before_it_is_up(hosts):
-    """Without states there is nothing to compute with, and no number is invented."""
+    """Without states there is nothing to compute with, and no number is invented; nor while one is negotiated."""
     near = hosts[0]
     lacking = tunnels.missing(near.namespace, ("xfrm",))
     if lacking:
         pytest.skip(f"this kernel has no {lacking} devices")
     near.ip(f"link add {DEVICE} type xfrm if_id 7")
-    refuses(near.namespace, DEVICE, rf"^mssbpf: {DEVICE}: no IPsec state .*--mtu.*--encap")
+    message = rf"^mssbpf: {DEVICE}: no IPsec state .*--mtu.*--encap"
+    refuses(near.namespace, DEVICE, message)
+    near.up()
+    near.ip("xfrm policy add src 0.0.0.0/0 dst 0.0.0.0/0 dir out if_id 7 tmpl src {l4} dst {r4} proto esp mode tunnel")
+    with net.entered(near.namespace):
+        daemon = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_XFRM)
+        sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with daemon, sender:
+        daemon.bind((0, XFRMGRP_ACQUIRE))
+        sender.sendto(b"", (tunnels.INNER[4] + "2", 9))
+        assert "spi 0x00000000" in net.ip("-n", near.namespace, "xfrm", "state")
+        refuses(near.namespace, DEVICE, message)
 
 
 def test_ipsec_of_an_unknown_digest(hosts):
@@ -439,12 +451,13 @@ def test_ipsec_of_an_unknown_digest(hosts):
     if lacking:
         pytest.skip(f"this kernel has no {lacking} devices")
     unknown = r"unknown digest hmac\(sha256\) with 64 bits"
-    near.ip(f"link add {DEVICE} type xfrm if_id 7", *tunnels.ipsec("unknown", 4, states="if_id 7"))
+    near.ip(f"link add {DEVICE} type xfrm if_id 7",
+            *tunnels.ipsec("unknown", 4, states="if_id 7", policies="if_id 7"))
     refuses(near.namespace, DEVICE, rf"^mssbpf: {DEVICE}: .*{unknown}.*--mtu")
     near.ip("xfrm state flush", *list(tunnels.ipsec("unknown", 4, "transport"))[::3],
             "link add t1 type gre local {l4} remote {r4}")
     found, warnings = explain(near.namespace, "t1")
-    assert (found["encap"], len(warnings)) == ("ipv4/gre", 1)
+    assert (found["encap"], len(warnings)) == ("ipv4/gre", 1), warnings
     assert re.search(rf"{near.words['r4']} has an {unknown}.*not counted", warnings[0]), warnings
 
 
