@@ -13,14 +13,42 @@
 #include <stdlib.h>
 #include <string.h>
 
-/*
- * Sends one request and calls each() for every message of the answer. The buffer takes what the kernel
- * puts into one datagram of a dump: 32 KiB at most (net/netlink/af_netlink.c, netlink_dump()).
- */
+/* A socket for each bus, opened at the first question and kept: one for each would cost as much as the answer. */
+static struct mnl_socket *sockets[MAX_LINKS];
+static unsigned int sequence; /* number of the last request */
+
+/* What the kernel puts into one datagram of a dump: 32 KiB at most (net/netlink/af_netlink.c, netlink_dump()). */
+static union {
+	struct nlmsghdr first;
+	char bytes[32768];
+} answer;
+
+/* The socket of a bus, or NULL and errno. */
+static struct mnl_socket *socket_get(int bus)
+{
+	struct mnl_socket *socket = sockets[bus] ?: mnl_socket_open2(bus, SOCK_CLOEXEC);
+
+	if (socket && !sockets[bus] && mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0) {
+		int err = errno;
+
+		mnl_socket_close(socket);
+		errno = err;
+		return NULL;
+	}
+	return sockets[bus] = socket;
+}
+
+/* Forgets a socket that the rest of an answer may still arrive at. */
+static void socket_drop(int bus)
+{
+	mnl_socket_close(sockets[bus]);
+	sockets[bus] = NULL;
+}
+
 int netlink_ask(int bus, struct nlmsghdr *request, mnl_cb_t each, void *context)
 {
-	static char answer[32768];
-	struct mnl_socket *socket = mnl_socket_open2(bus, SOCK_CLOEXEC);
+	struct mnl_socket *socket = socket_get(bus);
+	bool complete = false;
 	ssize_t length;
 	int err = 0;
 
@@ -28,23 +56,57 @@ int netlink_ask(int bus, struct nlmsghdr *request, mnl_cb_t each, void *context)
 		return -errno;
 	/* Some questions have no answer (the qdisc of a device without one): the ACK ends those. */
 	request->nlmsg_flags |= NLM_F_REQUEST | (request->nlmsg_flags & NLM_F_DUMP ? 0 : NLM_F_ACK);
-	request->nlmsg_seq = 1;
-	if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0 ||
-	    mnl_socket_sendto(socket, request, request->nlmsg_len) < 0) {
-		err = -errno;
-		goto out;
-	}
+	request->nlmsg_seq = ++sequence;
+	if (mnl_socket_sendto(socket, request, request->nlmsg_len) < 0)
+		return -errno;
 	do {
-		length = mnl_socket_recvfrom(socket, answer, sizeof(answer));
+		length = mnl_socket_recvfrom(socket, &answer, sizeof(answer));
 		if (length <= 0)
 			break;
-		length = mnl_cb_run(answer, length, 1, mnl_socket_get_portid(socket), each, context);
+		if (answer.first.nlmsg_seq != sequence) /* the ACK of a question whose answer was enough */
+			continue;
+		complete = answer.first.nlmsg_type == NLMSG_ERROR;
+		length = mnl_cb_run(&answer, length, sequence, mnl_socket_get_portid(socket), each, context);
 	} while (length > 0);
 	if (length < 0)
 		err = -errno;
-out:
-	mnl_socket_close(socket);
+	if (err && !complete)
+		socket_drop(bus);
 	return err;
+}
+
+int netlink_ask_all(int bus, struct nlmsghdr *requests, size_t count, netlink_each each, void *context)
+{
+	struct mnl_socket *socket = socket_get(bus);
+	struct nlmsghdr *request = requests;
+	size_t answered = 0;
+	unsigned int first = sequence + 1;
+
+	if (!socket)
+		return -errno;
+	for (size_t i = 0; i < count; i++) {
+		request->nlmsg_flags |= NLM_F_REQUEST;
+		request->nlmsg_seq = ++sequence;
+		request = (void *)((char *)request + MNL_ALIGN(request->nlmsg_len));
+	}
+	if (mnl_socket_sendto(socket, requests, (char *)request - (char *)requests) < 0)
+		return -errno;
+	while (answered < count) {
+		ssize_t length = mnl_socket_recvfrom(socket, &answer, sizeof(answer));
+
+		if (length < 0) {
+			int err = -errno;
+
+			socket_drop(bus);
+			return err;
+		}
+		if (answer.first.nlmsg_seq - first >= count)
+			continue;
+		answered++;
+		if (answer.first.nlmsg_type != NLMSG_ERROR)
+			each(answer.first.nlmsg_seq - first, &answer.first, context);
+	}
+	return 0;
 }
 
 void attributes_of_nest(const struct nlattr *nest, const struct nlattr **list, size_t size)
@@ -214,6 +276,7 @@ int devices_get(struct devices *devices)
 	request->nlmsg_type = RTM_GETLINK;
 	request->nlmsg_flags = NLM_F_DUMP;
 	mnl_nlmsg_put_extra_header(request, sizeof(struct ifinfomsg));
+	mnl_attr_put_u32(request, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
 	do { /* -EINTR: devices came or went meanwhile */
 		*devices = (struct devices){};
 		err = netlink_ask(NETLINK_ROUTE, request, devices_append, devices);
@@ -337,5 +400,42 @@ int clsact_look(unsigned int ifindex, unsigned int minor, unsigned short priorit
 		*side = (struct clsact_side){};
 		err = netlink_ask(NETLINK_ROUTE, request, filter_read, &place);
 	} while (err == -EINTR);
+	return err;
+}
+
+static void program_read(size_t index, const struct nlmsghdr *message, void *context)
+{
+	const struct nlattr *parts[TCA_MAX + 1] = {}, *options[TCA_BPF_MAX + 1] = {};
+	struct clsact_place *places = context;
+
+	attributes_of_message(message, sizeof(struct tcmsg), parts, TCA_MAX + 1);
+	if (parts[TCA_OPTIONS])
+		attributes_of_nest(parts[TCA_OPTIONS], options, TCA_BPF_MAX + 1);
+	if (options[TCA_BPF_ID])
+		places[index].program = mnl_attr_get_u32(options[TCA_BPF_ID]);
+}
+
+int clsact_programs(struct clsact_place *places, size_t count, unsigned short priority, unsigned int handle)
+{
+	/* Few enough for the answers to fit the socket's buffer, 208 KiB by default, even at a page each. */
+	enum { AT_ONCE = 32, REQUEST_SIZE = MNL_NLMSG_HDRLEN + MNL_ALIGN(sizeof(struct tcmsg)) };
+	char buffer[AT_ONCE * REQUEST_SIZE] __attribute__((aligned(MNL_ALIGNTO)));
+	int err = 0;
+
+	for (size_t done = 0; done < count && !err; done += AT_ONCE) {
+		size_t some = count - done < AT_ONCE ? count - done : AT_ONCE;
+
+		for (size_t i = 0; i < some; i++) {
+			struct clsact_place *place = &places[done + i];
+			struct nlmsghdr *request = tc_request(buffer + i * REQUEST_SIZE, RTM_GETTFILTER, place->ifindex,
+							      TC_H_MAKE(TC_H_CLSACT, place->minor));
+			struct tcmsg *tc = mnl_nlmsg_get_payload(request);
+
+			tc->tcm_handle = handle;
+			tc->tcm_info = TC_H_MAKE((unsigned int)priority << 16, 0); /* of any protocol */
+			place->program = 0;
+		}
+		err = netlink_ask_all(NETLINK_ROUTE, (struct nlmsghdr *)buffer, some, program_read, places + done);
+	}
 	return err;
 }

@@ -19,6 +19,13 @@
  */
 int netlink_ask(int bus, struct nlmsghdr *request, mnl_cb_t each, void *context);
 
+/*
+ * Sends requests that stand one behind the other, each of which is answered by one message without being asked
+ * for an ACK, and calls each() for the answers that are no errors. Returns 0 or -errno.
+ */
+typedef void (*netlink_each)(size_t index, const struct nlmsghdr *answer, void *context);
+int netlink_ask_all(int bus, struct nlmsghdr *requests, size_t count, netlink_each each, void *context);
+
 /* Puts the attributes below a nest, or behind a message's header of `skip` bytes, into a list by type. */
 void attributes_of_nest(const struct nlattr *nest, const struct nlattr **list, size_t size);
 void attributes_of_message(const struct nlmsghdr *message, size_t skip, const struct nlattr **list, size_t size);
@@ -82,5 +89,18 @@ struct clsact_side {
  */
 int clsact_look(unsigned int ifindex, unsigned int minor, unsigned short priority, unsigned int handle,
 		const char *name_prefix, struct clsact_side *side);
+
+/* A side of a device's clsact qdisc, and what is found there. */
+struct clsact_place {
+	unsigned int ifindex;
+	unsigned int minor;   /* TC_H_MIN_INGRESS or TC_H_MIN_EGRESS */
+	unsigned int program; /* id, 0: there is no BPF filter in the place, or that could not be found out */
+};
+
+/*
+ * Asks for the filters with this priority and handle, of many sides in a few calls. An `ingress` qdisc answers for the
+ * egress side, too. Returns 0 or -errno.
+ */
+int clsact_programs(struct clsact_place *places, size_t count, unsigned short priority, unsigned int handle);
 
 #endif
