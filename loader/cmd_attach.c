@@ -58,6 +58,7 @@ struct order {
 	bool live;   /* follow each interface's MTU */
 	__u32 flags; /* MSSBPF_ROUTE, MSSBPF_BOTH_WAYS */
 	char origin[MSSBPF_ORIGIN_SIZE];
+	struct search *search; /* for what fits through each interface, if order_detects() */
 };
 
 static void warn_limits(const char *where, unsigned int mtu, const struct options *options)
@@ -123,10 +124,15 @@ static int order_read(const struct options *options, struct order *order)
 	return status;
 }
 
+/* Tells whether it has to be found out what fits through each interface. */
+static bool order_detects(const struct order *order)
+{
+	return !order->mtu && !order->live && !(order->options->mss4 && order->options->mss6);
+}
+
 /* Finds out the MTU of one interface: as ordered, else its own, else what fits through it. Says what is wrong. */
 static int mtu_find(const struct order *order, const struct device *device, struct mssbpf_limit *limit)
 {
-	const struct options *options = order->options;
 	struct detection detection;
 	int err;
 
@@ -136,9 +142,11 @@ static int mtu_find(const struct order *order, const struct device *device, stru
 	if (order->mtu > device->mtu)
 		warning("%s: MTU %u is larger than its own, %u: larger packets never leave by it", device->name,
 			order->mtu, device->mtu);
-	if (order->mtu || order->live || (options->mss4 && options->mss6))
+	if (!order_detects(order))
 		return 0;
-	err = device_detect(device, &detection);
+	if (!order->search) /* said before */
+		return -ENOMEM;
+	err = device_detect(order->search, device->ifindex, &detection);
 	if (err)
 		return err;
 	limit->mtu = path_mtu(&detection.path);
@@ -361,9 +369,11 @@ static int attach_run(const struct options *options)
 		status = error("cannot clean up after interfaces that are gone: %s", strerror(-err));
 	if (maps.outdated && programs_upgrade(&maps))
 		status = EXIT_FAILED;
+	order.search = order_detects(&order) ? search_begin() : NULL;
 	for (int i = 0; i < options->interface_count; i++)
 		if (attach_interface(&maps, options->interfaces[i], &order))
 			status = EXIT_FAILED;
+	search_end(order.search);
 	pins_close(&maps);
 	return status;
 }

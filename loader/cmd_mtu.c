@@ -177,12 +177,16 @@ static void path_text(const struct path *path)
 static int mtu_of_device(const char *name, bool json)
 {
 	struct detection detection;
+	struct search *search;
 	struct device device;
 	int err = device_get(name, &device);
 
 	if (err)
 		return error("%s: %s", name, err == -ENODEV ? "no such interface" : strerror(-err));
-	if (device_detect(&device, &detection))
+	search = search_begin();
+	err = search ? device_detect(search, device.ifindex, &detection) : -ENOMEM;
+	search_end(search);
+	if (err)
 		return EXIT_FAILED;
 	if (json) {
 		path_json(&detection.path, &detection);

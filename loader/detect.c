@@ -12,9 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Paths of devices that are known by now, or being found out: each device is looked at once. */
+/* What is known of a device by now, or being found out: each is looked at once. */
 struct known {
-	unsigned int ifindex;
 	bool busy;
 	int err;
 	struct detection detection;
@@ -22,8 +21,8 @@ struct known {
 
 struct search {
 	struct devices devices;
-	struct known **list;
-	size_t count;
+	struct known **known; /* one for each of the devices, NULL: not looked at yet */
+	bool looped;	      /* what is known of some leaves out ways back to the one that was looked at first */
 };
 
 static int device_search(struct search *search, const struct device *device, const struct detection **found);
@@ -188,25 +187,21 @@ static int device_follow(struct search *search, const struct device *device, str
 
 static int device_search(struct search *search, const struct device *device, const struct detection **found)
 {
-	struct known **grown, *known;
+	struct known **place = &search->known[device - search->devices.list], *known = *place;
 
-	for (size_t i = 0; i < search->count; i++) {
-		known = search->list[i];
-		if (known->ifindex == device->ifindex) {
-			*found = &known->detection;
-			return known->busy ? -ELOOP : known->err;
-		}
+	if (known) {
+		*found = &known->detection;
+		search->looped |= known->busy;
+		if (!known->busy && known->err)
+			error("%s: what fits through it is not known, as said above", device->name);
+		return known->busy ? -ELOOP : known->err;
 	}
 	known = calloc(1, sizeof(*known));
-	grown = known ? reallocarray(search->list, search->count + 1, sizeof(*grown)) : NULL;
-	if (!grown) {
-		free(known);
+	if (!known) {
 		error("%s: %s", device->name, strerror(ENOMEM));
 		return -ENOMEM;
 	}
-	search->list = grown;
-	grown[search->count++] = known;
-	known->ifindex = device->ifindex;
+	*place = known;
 	known->busy = true;
 	known->err = device_follow(search, device, &known->detection);
 	known->busy = false;
@@ -214,29 +209,61 @@ static int device_search(struct search *search, const struct device *device, con
 	return known->err;
 }
 
-static void search_end(struct search *search)
+struct search *search_begin(void)
 {
-	for (size_t i = 0; i < search->count; i++)
-		free(search->list[i]);
-	free(search->list);
-	devices_free(&search->devices);
+	struct search *search = calloc(1, sizeof(*search));
+	int err = search ? devices_get(&search->devices) : -ENOMEM;
+
+	if (!err) {
+		search->known = calloc(search->devices.count + 1, sizeof(*search->known));
+		err = search->known ? 0 : -ENOMEM;
+	}
+	if (!err)
+		return search;
+	error("cannot list the interfaces: %s", strerror(-err));
+	search_end(search);
+	return NULL;
 }
 
-int device_detect(const struct device *device, struct detection *detection)
+static void search_forget(struct search *search)
 {
-	const struct detection *found;
-	struct search search = {};
-	int err = devices_get(&search.devices);
+	for (size_t i = 0; search->known && i < search->devices.count; i++) {
+		free(search->known[i]);
+		search->known[i] = NULL;
+	}
+	search->looped = false;
+}
 
-	if (err)
-		error("cannot list the interfaces: %s", strerror(-err));
-	err = err ?: device_search(&search, device, &found);
+void search_end(struct search *search)
+{
+	if (!search)
+		return;
+	search_forget(search);
+	free(search->known);
+	devices_free(&search->devices);
+	free(search);
+}
+
+int device_detect(struct search *search, unsigned int ifindex, struct detection *detection)
+{
+	const struct device *device = devices_find(&search->devices, ifindex);
+	const struct detection *found;
+	int err;
+
+	if (!device) {
+		error("interface %u: gone while it was looked at", ifindex);
+		return -ENODEV;
+	}
+	err = device_search(search, device, &found);
 	if (!err)
 		*detection = *found;
-	search_end(&search);
-	if (!err && device->mtu > detection->fits)
+	if (search->looped)
+		search_forget(search);
+	if (err)
+		return err;
+	if (device->mtu > detection->fits)
 		warning("%s: its MTU %u is larger than what fits below it, %u: larger packets are fragmented or lost; "
 			"'ip link set %s mtu %u' mends it",
 			device->name, device->mtu, detection->fits, device->name, detection->advice);
-	return err;
+	return 0;
 }

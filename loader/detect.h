@@ -18,10 +18,17 @@ struct detection {
 };
 
 /*
+ * What a command knows of devices: each is looked at once, however many stand on it. Returns NULL after saying what is
+ * wrong; search_end() releases it, and takes NULL.
+ */
+struct search *search_begin(void);
+void search_end(struct search *search);
+
+/*
  * Finds out what fits through a device: the worst of its ways counts, and the device's own MTU. Warns of
  * ways that cannot be told, and when the device's MTU is larger than what fits below it. Returns 0, or
  * -errno after saying what is wrong.
  */
-int device_detect(const struct device *device, struct detection *detection);
+int device_detect(struct search *search, unsigned int ifindex, struct detection *detection);
 
 #endif

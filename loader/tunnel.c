@@ -343,15 +343,16 @@ static int tun_read(const struct reader *reader)
 static int ppp_read(const struct reader *reader)
 {
 	FILE *sessions = fopen("/proc/self/net/pppoe", "re");
-	char line[256], name[IFNAMSIZ];
+	char line[256], name[IFNAMSIZ], previous[IFNAMSIZ] = "";
 	struct device carrier;
 	int err = 0;
 
 	while (sessions && !err && fgets(line, sizeof(line), sessions)) {
 		struct way way = { .kind = WAY_DEVICE, .layers = "pppoe" };
 
-		if (sscanf(line, "%*x %*17[0-9a-fA-F:] %15s", name) != 1)
+		if (sscanf(line, "%*x %*17[0-9a-fA-F:] %15s", name) != 1 || !strcmp(name, previous))
 			continue;
+		strcpy(previous, name);
 		if (device_get(name, &carrier))
 			continue;
 		way.flow.oif = carrier.ifindex;
