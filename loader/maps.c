@@ -8,6 +8,9 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <time.h>
+
+enum { ENTRIES_AT_ONCE = 256 }; /* more than a bucket of the map ever has */
 
 static int entry_compare(const void *one, const void *other)
 {
@@ -18,18 +21,35 @@ static int entry_compare(const void *one, const void *other)
 	return (int)a->key.direction - (int)b->key.direction;
 }
 
+/* Reads some of the entries behind the place that the token is, as many as there is room for. */
+static int entries_read(const struct maps *maps, bool first, __u32 *token, struct entry *entries, __u32 *count)
+{
+	struct mssbpf_key keys[ENTRIES_AT_ONCE];
+	struct mssbpf_limit limits[ENTRIES_AT_ONCE];
+	int err;
+
+	*count = ENTRIES_AT_ONCE;
+	err = bpf_map_lookup_batch(maps->limits, first ? NULL : token, token, keys, limits, count, NULL);
+	if (err && err != -ENOENT) /* -ENOENT: these are the last */
+		return err;
+	for (__u32 i = 0; i < *count; i++)
+		entries[i] = (struct entry){ keys[i], limits[i] };
+	return err;
+}
+
 int maps_entries(const struct maps *maps, struct entry **list, size_t *count)
 {
-	struct mssbpf_key *previous = NULL, key;
 	struct entry *entries = NULL;
 	size_t used = 0, room = 0;
+	__u32 token = 0, some;
 	int err = 0;
 
 	*list = NULL;
 	*count = 0;
-	while (maps->limits >= 0 && !(err = bpf_map_get_next_key(maps->limits, previous, &key))) {
-		if (used == room) {
-			struct entry *grown = reallocarray(entries, room = room * 2 + 16, sizeof(*entries));
+	while (maps->limits >= 0 && !err) {
+		if (room < used + ENTRIES_AT_ONCE) {
+			struct entry *grown =
+				reallocarray(entries, room = room * 2 + ENTRIES_AT_ONCE, sizeof(*entries));
 
 			if (!grown) {
 				err = -ENOMEM;
@@ -37,13 +57,11 @@ int maps_entries(const struct maps *maps, struct entry **list, size_t *count)
 			}
 			entries = grown;
 		}
-		entries[used].key = key;
-		previous = &key;
-		err = maps_entry_get(maps, &key, &entries[used++].limit);
-		if (err)
-			break;
+		err = entries_read(maps, !used, &token, entries + used, &some);
+		if (!err || err == -ENOENT)
+			used += some;
 	}
-	if (err && err != -ENOENT) { /* -ENOENT: no further key */
+	if (err && err != -ENOENT) {
 		free(entries);
 		return err;
 	}
@@ -74,6 +92,22 @@ int maps_count(const struct maps *maps, const struct mssbpf_key *key, struct mss
 	return err;
 }
 
+/*
+ * Sets a value. The kernel takes memory for it from a reserve that it fills up in the background, and refuses when
+ * many come at once (kernel/bpf/memalloc.c, and mm/percpu.c for the counters): it helps to wait a moment.
+ */
+static int value_set(int map, const struct mssbpf_key *key, const void *value, __u64 flags)
+{
+	static unsigned int patience = 3000; /* milliseconds, of the whole command */
+	int err;
+
+	while ((err = bpf_map_update_elem(map, key, value, flags)) == -ENOMEM && patience > 0) {
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+		patience--;
+	}
+	return err;
+}
+
 static int counters_zero(const struct maps *maps, const struct mssbpf_key *key)
 {
 	int cpus = libbpf_num_possible_cpus(), err;
@@ -84,18 +118,18 @@ static int counters_zero(const struct maps *maps, const struct mssbpf_key *key)
 	zero = calloc(cpus, sizeof(*zero));
 	if (!zero)
 		return -ENOMEM;
-	err = bpf_map_update_elem(maps->counters, key, zero, BPF_ANY);
+	err = value_set(maps->counters, key, zero, BPF_ANY);
 	free(zero);
 	return err;
 }
 
 int maps_entry_set(const struct maps *maps, const struct mssbpf_key *key, const struct mssbpf_limit *limit)
 {
-	int err = bpf_map_update_elem(maps->limits, key, limit, BPF_EXIST);
+	int err = value_set(maps->limits, key, limit, BPF_EXIST);
 
 	if (err != -ENOENT)
 		return err;
-	err = counters_zero(maps, key) ?: bpf_map_update_elem(maps->limits, key, limit, BPF_NOEXIST);
+	err = counters_zero(maps, key) ?: value_set(maps->limits, key, limit, BPF_NOEXIST);
 	if (err)
 		bpf_map_delete_elem(maps->counters, key);
 	return err;

@@ -60,6 +60,24 @@ def test_a_refused_call_in_detach_is_told(pair, hook, call, error):
                 program.attach(pair.a, "v0", "--mtu", 1400, "--hook", hook)
 
 
+def test_memory_that_is_short_for_a_moment(pair, tmp_path):
+    """The kernel refuses memory for an entry, and has some a moment later: nobody has to know."""
+    if not shutil.which("strace"):
+        pytest.skip("strace is not installed (make deps)")
+    program.attach(pair.a, "v0", "--direction", "ingress")
+    trace = tmp_path / "trace"
+    words = (program.MSSBPF, "attach", "v0", "--mtu", "1400", "--netns", pair.a)
+    net.must("strace", "-o", str(trace), "-e", "trace=bpf", *words)
+    calls = [number for number, line in enumerate(trace.read_text().splitlines(), 1) if "BPF_MAP_UPDATE_ELEM" in line]
+    assert len(calls) >= 2  # the counters and the limits
+    for number in calls:
+        program.mssbpf("detach", "v0", netns=pair.a)
+        program.attach(pair.a, "v0", "--direction", "ingress")
+        program.done(net.run("strace", "-o", "/dev/null", "-e", "trace=bpf", "-e",
+                             f"inject=bpf:error=ENOMEM:when={number}", *words))
+        assert set(program.show(pair.a)) == {("v0", "egress"), ("v0", "ingress")}
+
+
 def test_a_filter_whose_maps_are_lost_is_replaced(pair):
     program.attach(pair.a, "v0", "--mtu", 1400, "--hook", "clsact")
     forget_pins(pair)
