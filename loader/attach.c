@@ -218,10 +218,14 @@ static struct bpf_tc_opts clsact_filter(int program, __u32 flags)
 	};
 }
 
+static unsigned int clsact_minor(const struct mssbpf_key *key)
+{
+	return key->direction == MSSBPF_EGRESS ? TC_H_MIN_EGRESS : TC_H_MIN_INGRESS;
+}
+
 static int clsact_side_of(const struct mssbpf_key *key, struct clsact_side *side)
 {
-	return clsact_look(key->ifindex, key->direction == MSSBPF_EGRESS ? TC_H_MIN_EGRESS : TC_H_MIN_INGRESS,
-			   FILTER_PRIORITY, FILTER_HANDLE, PROGRAM_PREFIX, side);
+	return clsact_look(key->ifindex, clsact_minor(key), FILTER_PRIORITY, FILTER_HANDLE, PROGRAM_PREFIX, side);
 }
 
 static int clsact_query(const struct maps *maps, const struct mssbpf_key *key, __u32 *program_id)
@@ -235,6 +239,21 @@ static int clsact_query(const struct maps *maps, const struct mssbpf_key *key, _
 		return err;
 	*program_id = side.program;
 	return !side.taken ? -ENOENT : side.ours ? 0 : -EEXIST;
+}
+
+int clsact_peek(const struct entry *entries, size_t count, __u32 *ids)
+{
+	struct clsact_place *places = calloc(count ?: 1, sizeof(*places));
+	int err = places ? 0 : -ENOMEM;
+
+	for (size_t i = 0; i < count && !err; i++)
+		places[i] = (struct clsact_place){ .ifindex = entries[i].key.ifindex,
+						   .minor = clsact_minor(&entries[i].key) };
+	err = err ?: clsact_programs(places, count, FILTER_PRIORITY, FILTER_HANDLE);
+	for (size_t i = 0; i < count && !err; i++)
+		ids[i] = places[i].program;
+	free(places);
+	return err;
 }
 
 /* Tells whether the qdisc is there for the sake of our filter at `key` alone: 0, 1 or -errno. */
@@ -348,6 +367,13 @@ bool tcx_supported(void)
 	return bpf_prog_query(1, (enum bpf_attach_type)TCX_EGRESS, 0, NULL, NULL, &count) != -EINVAL;
 }
 
+bool tcx_in_use(const struct mssbpf_key *key)
+{
+	__u32 count = 0;
+
+	return !bpf_prog_query(key->ifindex, tcx_type(key), 0, NULL, NULL, &count) && count;
+}
+
 int link_of_device(unsigned short arphrd)
 {
 	static const struct {
@@ -446,12 +472,11 @@ static bool folder_has_filters(const char *folder)
 	return found;
 }
 
-/* Tells whether all links pinned in a folder, one at least, have lost their device. */
-static bool folder_is_dead(const char *folder)
+bool folder_is_dead(const char *folder)
 {
 	const struct dirent *file;
 	DIR *directory = opendir(folder);
-	bool dead = false, alive = folder_has_filters(folder);
+	bool dead = false, alive = false;
 
 	while (directory && !alive && (file = readdir(directory))) {
 		struct bpf_link_info info;
@@ -469,24 +494,5 @@ static bool folder_is_dead(const char *folder)
 	}
 	if (directory)
 		closedir(directory);
-	return dead && !alive;
-}
-
-int attachments_reap(const struct maps *maps)
-{
-	struct entry *entries;
-	size_t count;
-	int err = maps_entries(maps, &entries, &count);
-
-	for (size_t i = 0; i < count && !err; i++) {
-		__u32 program_id;
-		enum hook hook;
-
-		err = attachment_query(maps, &entries[i].key, &hook, &program_id);
-		if (err == -ENOENT)
-			err = attachment_remove(maps, &entries[i].key);
-	}
-	free(entries);
-	pins_reap_folders(maps, folder_is_dead);
-	return err;
+	return dead && !alive && !folder_has_filters(folder);
 }

@@ -20,6 +20,9 @@ enum hook {
 /* Tells whether the kernel has TCX (6.6). */
 bool tcx_supported(void);
 
+/* Tells whether a program is attached there by TCX, whoever it is of. */
+bool tcx_in_use(const struct mssbpf_key *key);
+
 /* "tcx" or "clsact"; "egress" or "ingress". */
 const char *hook_name(enum hook hook);
 const char *direction_name(unsigned int direction);
@@ -59,9 +62,13 @@ int attachment_remove(const struct maps *maps, const struct mssbpf_key *key);
 int clsact_owner(const struct maps *maps, unsigned int ifindex);
 
 /*
- * Removes all entries that nothing is attached for any more, and what is left of namespaces that are
- * gone. Returns 0 or -errno.
+ * Asks in few calls for the ids of the programs in our place in clsact, 0 where there is none: a hint. Whether one is
+ * ours, and on the side that the entry is for, attachment_query() knows: an `ingress` qdisc answers for both sides.
+ * Returns 0 or -errno.
  */
-int attachments_reap(const struct maps *maps);
+int clsact_peek(const struct entry *entries, size_t count, __u32 *ids);
+
+/* Tells whether a folder of pins has no filter, and links, all of which have lost their device. */
+bool folder_is_dead(const char *folder);
 
 #endif

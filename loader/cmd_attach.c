@@ -4,11 +4,12 @@
  * themselves: those are attach.c's.
  */
 #include "abilities.h"
-#include "attach.h"
+#include "attached.h"
 #include "cli.h"
 #include "detect.h"
 #include "pins.h"
 #include "privileges.h"
+#include "selection.h"
 
 #include <errno.h>
 #include <linux/if_arp.h>
@@ -17,6 +18,12 @@
 #include <string.h>
 
 enum { MSS_MAX = MSSBPF_MTU_MAX - MSSBPF_IPV4_HEADERS };
+
+/*
+ * Each TCX link waits for an RCU grace period with the kernel's lock on all network configuration held
+ * (kernel/bpf/tcx.c, tcx_entry_sync()), 10 to 20 ms: this many take about a second, 10,000 some minutes.
+ */
+enum { TCX_AT_ONCE = 64 };
 
 /* What --mtu may say besides a number. */
 enum { MTU_AUTO, MTU_ROUTE };
@@ -41,8 +48,8 @@ static const struct option_spec attach_options[] = {
 	  .offset = offsetof(struct options, mss6), .min = 1, .max = MSS_MAX, .unit = "bytes" },
 	{ "direction", 'd', "egress|ingress|both", "which packets to clamp (default: egress)", OPTION_WORD,
 	  .offset = offsetof(struct options, direction), .words = direction_words },
-	{ "hook", 0, "tc|tcx|clsact", "where to attach (default: tc, which is tcx or else clsact)", OPTION_WORD,
-	  .offset = offsetof(struct options, hook), .words = hook_words },
+	{ "hook", 0, "tc|tcx|clsact", "where to attach (default: tc: tcx, for many or before Linux 6.6 clsact)",
+	  OPTION_WORD, .offset = offsetof(struct options, hook), .words = hook_words },
 	{ "dry-run", 0, NULL, "count what would be clamped, change nothing", OPTION_FLAG,
 	  .offset = offsetof(struct options, dry_run) },
 	{ "max-entries", 0, "N", "size of new maps: interfaces times directions", OPTION_NUMBER,
@@ -57,6 +64,7 @@ struct order {
 	enum mssbpf_source source;
 	bool live;   /* follow each interface's MTU */
 	__u32 flags; /* MSSBPF_ROUTE, MSSBPF_BOTH_WAYS */
+	bool many;   /* more than TCX_AT_ONCE are to be attached */
 	char origin[MSSBPF_ORIGIN_SIZE];
 	struct search *search; /* for what fits through each interface, if order_detects() */
 };
@@ -181,38 +189,26 @@ static int limit_compute(const struct order *order, const struct device *device,
 	return 0;
 }
 
-/* Finds the device and how its packets begin. Returns an enum mssbpf_link, or -errno after saying why. */
-static int device_find(const char *name, const struct options *options, struct device *device)
+/* Tells whether a device cannot be clamped, and writes why. */
+static bool device_refused(const struct device *device, const struct options *options, char why[WHY_SIZE])
 {
-	int link, err = device_get(name, device);
+	const char *reason = NULL;
 
-	if (err) {
-		error("%s: %s", name, err == -ENODEV ? "no such interface" : strerror(-err));
-		return err;
-	}
-	if (device->arphrd == ARPHRD_LOOPBACK) {
-		error("%s: the loopback interface: nothing to clamp for, its packets go nowhere", name);
-		return -EOPNOTSUPP;
-	}
-	if (device->outer_header) {
-		error("%s: GRE without a fixed remote: its packets begin with the outer header, which this program "
-		      "does not read; attach to the interface where they come from, --direction ingress",
-		      name);
-		return -EOPNOTSUPP;
-	}
-	if (device->redirected)
-		warning("%s: an ifb passes on what is redirected to it; packets from devices without an Ethernet header "
-			"are not read right there: attach where they come from",
-			name);
-	if (options->direction != CHOOSE_EGRESS && !ingress_is_readable(device->arphrd)) {
-		error("%s: packets that arrive by an IP tunnel cannot be read before Linux 5.14: use --direction egress",
-		      name);
-		return -EOPNOTSUPP;
-	}
-	link = link_of_device(device->arphrd);
-	if (link < 0)
-		error("%s: link type %u (ARPHRD) carries no IP that this program can read", name, device->arphrd);
-	return link;
+	if (device->arphrd == ARPHRD_LOOPBACK)
+		reason = "the loopback interface: nothing to clamp for, its packets go nowhere";
+	else if (device->outer_header)
+		reason = "GRE without a fixed remote: its packets begin with the outer header, which this program does "
+			 "not read; attach to the interface where they come from, --direction ingress";
+	else if (options->direction != CHOOSE_EGRESS && !ingress_is_readable(device->arphrd))
+		reason = "packets that arrive by an IP tunnel cannot be read before Linux 5.14: use --direction egress";
+	if (reason)
+		snprintf(why, WHY_SIZE, "%s", reason);
+	else if (link_of_device(device->arphrd) < 0)
+		snprintf(why, WHY_SIZE, "link type %u (ARPHRD) carries no IP that this program can read",
+			 device->arphrd);
+	else
+		return false;
+	return true;
 }
 
 /* Says why an attachment failed. */
@@ -240,20 +236,32 @@ static void attach_explain(const struct maps *maps, const char *name, enum hook 
 		error("%s: cannot attach at %s: %s", name, hook_name(hook), strerror(-err));
 }
 
-/* The hook to attach at: the one that is asked for; else where it is; else the best the kernel has. */
-static enum hook hook_choose(const struct options *options, bool attached, enum hook current)
+/*
+ * The hook to attach at: the one that is asked for; else where it is; else the best the kernel has. That is not TCX
+ * when there are many to attach, unless somebody is there already, who would otherwise run ahead and may end the chain.
+ */
+static enum hook hook_choose(const struct order *order, const struct mssbpf_key *key, bool attached, enum hook current)
 {
-	if (options->hook == CHOOSE_TCX)
+	if (order->options->hook == CHOOSE_TCX)
 		return HOOK_TCX;
-	if (options->hook == CHOOSE_CLSACT)
+	if (order->options->hook == CHOOSE_CLSACT)
 		return HOOK_CLSACT;
-	return attached ? current : tcx_supported() ? HOOK_TCX : HOOK_CLSACT;
+	if (attached)
+		return current;
+	return tcx_supported() && (!order->many || tcx_in_use(key)) ? HOOK_TCX : HOOK_CLSACT;
+}
+
+/* An interface that a pattern matched and that is gone by now: there is nothing to clamp, and nothing failed. */
+static bool is_no_loss(const struct selected *selected, int err)
+{
+	return selected->by_pattern && err == -ENODEV;
 }
 
 /* Attaches in one direction, or changes the limits there. What fails leaves all as it was, and is told. */
-static int attach_direction(const struct maps *maps, const struct device *device, enum mssbpf_link link,
-			    enum mssbpf_direction direction, struct mssbpf_limit limit, const struct options *options)
+static int attach_direction(const struct maps *maps, const struct selected *selected, enum mssbpf_direction direction,
+			    struct mssbpf_limit limit, const struct order *order)
 {
+	const struct device *device = &selected->device;
 	const struct mssbpf_key key = { device->ifindex, direction };
 	struct mssbpf_limit old;
 	enum hook wanted, current;
@@ -265,48 +273,111 @@ static int attach_direction(const struct maps *maps, const struct device *device
 	owner = clsact_owner(maps, key.ifindex);
 	err = found && found != -ENOENT ? found : known && known != -ENOENT ? known : owner < 0 ? owner : 0;
 	if (err) {
-		error("%s: cannot find out what is attached: %s", device->name, strerror(-err));
+		if (!is_no_loss(selected, err))
+			error("%s: cannot find out what is attached: %s", device->name, strerror(-err));
 		return err;
 	}
 	limit.clsact = owner;
-	wanted = hook_choose(options, !found, current);
+	wanted = hook_choose(order, &key, !found, current);
 
-	err = maps_entry_set(maps, &key, &limit) ?: attachment_set(maps, &key, wanted, link);
+	err = maps_entry_set(maps, &key, &limit) ?: attachment_set(maps, &key, wanted, link_of_device(device->arphrd));
 	if (!err)
 		return 0;
 	if (known == -ENOENT)
 		attachment_remove(maps, &key);
 	else
 		maps_entry_set(maps, &key, &old);
-	attach_explain(maps, device->name, wanted, err);
+	if (!is_no_loss(selected, err))
+		attach_explain(maps, device->name, wanted, err);
 	return err;
 }
 
-/* Attaches in the directions that are asked for: in all, or when one fails in none that is new. */
-static int attach_interface(const struct maps *maps, const char *name, const struct order *order)
+static bool direction_wanted(const struct options *options, enum mssbpf_direction direction)
 {
-	const struct options *options = order->options;
+	return options->direction == CHOOSE_BOTH || options->direction == (unsigned int)direction;
+}
+
+/* Attaches in the directions that are asked for: in all, or when one fails in none that is new. */
+static int attach_interface(const struct maps *maps, const struct selected *selected, const struct order *order)
+{
+	const struct device *device = &selected->device;
 	struct mssbpf_key fresh[MSSBPF_DIRECTIONS];
 	size_t fresh_count = 0;
 	struct mssbpf_limit limit;
-	struct device device;
-	int link = device_find(name, options, &device);
-	int err = link < 0 ? link : limit_compute(order, &device, &limit);
+	int err = limit_compute(order, device, &limit);
 
 	for (enum mssbpf_direction direction = 0; direction < MSSBPF_DIRECTIONS && !err; direction++) {
-		const struct mssbpf_key key = { device.ifindex, direction };
+		const struct mssbpf_key key = { device->ifindex, direction };
 		struct mssbpf_limit old;
 		bool known = maps_entry_get(maps, &key, &old) != -ENOENT;
 
-		if (options->direction != CHOOSE_BOTH && options->direction != (unsigned int)direction)
+		if (!direction_wanted(order->options, direction))
 			continue;
-		err = attach_direction(maps, &device, link, direction, limit, options);
+		err = attach_direction(maps, selected, direction, limit, order);
 		if (!err && !known)
 			fresh[fresh_count++] = key;
 	}
 	while (err && fresh_count)
 		attachment_remove(maps, &fresh[--fresh_count]);
 	return err;
+}
+
+/* Tells whether more is to be attached than TCX can take in a moment. */
+static bool order_is_many(const struct maps *maps, const struct selection *selection, const struct options *options)
+{
+	size_t fresh = 0;
+
+	for (size_t i = 0; i < selection->count && fresh <= TCX_AT_ONCE; i++) {
+		for (enum mssbpf_direction direction = 0; direction < MSSBPF_DIRECTIONS; direction++) {
+			const struct mssbpf_key key = { selection->list[i].device.ifindex, direction };
+			struct mssbpf_limit limit;
+
+			fresh += direction_wanted(options, direction) && maps_entry_get(maps, &key, &limit) == -ENOENT;
+		}
+	}
+	return fresh > TCX_AT_ONCE;
+}
+
+/*
+ * Attaches to all selected interfaces; one that fails does not stop the others. Returns an exit status, after saying
+ * what is wrong, and what a pattern matches in vain.
+ */
+static int attach_selected(const struct maps *maps, const struct selection *selection, const struct order *order)
+{
+	char why[WHY_SIZE], first_why[WHY_SIZE];
+	const char *first = NULL;
+	int status = EXIT_DONE;
+	size_t left_out = 0;
+
+	for (size_t i = 0; i < selection->count; i++) {
+		struct selected *selected = &selection->list[i];
+		bool refused = device_refused(&selected->device, order->options, why);
+		int err;
+
+		if (refused && selected->by_pattern) {
+			if (!left_out++) {
+				first = selected->name;
+				memcpy(first_why, why, sizeof(first_why));
+			}
+			continue;
+		}
+		selected->used = true;
+		if (refused) {
+			status = error("%s: %s", selected->name, why);
+			continue;
+		}
+		if (selected->device.redirected)
+			warning("%s: an ifb passes on what is redirected to it; packets from devices without an Ethernet "
+				"header are not read right there: attach where they come from",
+				selected->name);
+		err = attach_interface(maps, selected, order);
+		if (err && !is_no_loss(selected, err))
+			status = EXIT_FAILED;
+	}
+	if (left_out)
+		warning("left out %zu of the interfaces that match, which cannot be clamped: %s%s: %s", left_out, first,
+			left_out > 1 ? " and others" : "", first_why);
+	return selection_check(selection, "none of the interfaces that match can be clamped") ?: status;
 }
 
 /* Puts this build's programs where those of another are attached. */
@@ -339,6 +410,7 @@ static int programs_upgrade(struct maps *maps)
 
 static int attach_run(const struct options *options)
 {
+	struct selection selection;
 	struct order order;
 	struct maps maps;
 	int err, status;
@@ -364,23 +436,25 @@ static int attach_run(const struct options *options)
 	}
 	if (pins_create(&maps, options->max_entries))
 		return EXIT_FAILED;
+	status = selection_make(options, &selection);
 	err = attachments_reap(&maps);
 	if (err)
 		status = error("cannot clean up after interfaces that are gone: %s", strerror(-err));
 	if (maps.outdated && programs_upgrade(&maps))
 		status = EXIT_FAILED;
+	order.many = order_is_many(&maps, &selection, options);
 	order.search = order_detects(&order) ? search_begin() : NULL;
-	for (int i = 0; i < options->interface_count; i++)
-		if (attach_interface(&maps, options->interfaces[i], &order))
-			status = EXIT_FAILED;
+	if (attach_selected(&maps, &selection, &order))
+		status = EXIT_FAILED;
 	search_end(order.search);
+	selection_free(&selection);
 	pins_close(&maps);
 	return status;
 }
 
 const struct verb verb_attach = {
 	.name = "attach",
-	.arguments = "IFACE...",
+	.arguments = "IFACE|PATTERN...",
 	.summary = "clamp SYNs on interfaces, or change their limits",
 	.options = attach_options,
 	.completion = "interfaces",

@@ -3,11 +3,12 @@
  * mssbpf detach: clamp no more on these interfaces, and leave nothing of ours there. Not a clean-up of
  * what others attached.
  */
-#include "attach.h"
+#include "attached.h"
 #include "cli.h"
 #include "netlink.h"
 #include "pins.h"
 #include "privileges.h"
+#include "selection.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -28,17 +29,12 @@ static int detach_key(const struct maps *maps, const struct mssbpf_key *key, con
 }
 
 /* Also takes off a program of ours that no entry knows of: somebody may have removed the pins. */
-static int detach_interface(const struct maps *maps, const char *name)
+static int detach_interface(const struct maps *maps, struct selected *selected)
 {
 	int status = EXIT_DONE, err;
-	struct device device;
-	bool found = false;
 
-	err = device_get(name, &device);
-	if (err)
-		return error("%s: %s", name, err == -ENODEV ? "no such interface" : strerror(-err));
 	for (__u32 direction = 0; direction < MSSBPF_DIRECTIONS; direction++) {
-		const struct mssbpf_key key = { device.ifindex, direction };
+		const struct mssbpf_key key = { selected->device.ifindex, direction };
 		struct mssbpf_limit limit;
 		__u32 program_id;
 		enum hook hook;
@@ -48,11 +44,31 @@ static int detach_interface(const struct maps *maps, const char *name)
 			err = attachment_query(maps, &key, &hook, &program_id);
 		if (err == -ENOENT)
 			continue;
-		found = true;
-		if (detach_key(maps, &key, name))
+		selected->used = true;
+		if (detach_key(maps, &key, selected->name))
 			status = EXIT_FAILED;
 	}
-	return found ? status : error("%s: not attached; 'mssbpf show' lists what is", name);
+	if (!selected->used && !selected->by_pattern)
+		status = error("%s: not attached; 'mssbpf show' lists what is", selected->name);
+	return status;
+}
+
+/*
+ * Interfaces that came last go first: the kernel searches a list of all clsact qdiscs for each, and the last one
+ * made is the first in it (net/core/flow_offload.c, flow_indr_dev_setup_offload()).
+ */
+static int detach_selected(const struct maps *maps, const struct options *options)
+{
+	struct selection selection;
+	int status = selection_make(options, &selection);
+
+	for (size_t i = selection.count; i-- > 0;)
+		if (detach_interface(maps, &selection.list[i]))
+			status = EXIT_FAILED;
+	if (selection_check(&selection, "none of the interfaces that match is attached; 'mssbpf show' lists what is"))
+		status = EXIT_FAILED;
+	selection_free(&selection);
+	return status;
 }
 
 static int detach_all(const struct maps *maps)
@@ -63,12 +79,14 @@ static int detach_all(const struct maps *maps)
 	size_t count = 0;
 	int err = devices_get(&devices) ?: maps_entries(maps, &entries, &count);
 
-	if (err)
+	if (err) {
+		count = 0;
 		status = error("cannot list what is attached: %s", strerror(-err));
-	for (size_t i = 0; i < count && !err; i++) {
-		const struct device *device = devices_find(&devices, entries[i].key.ifindex);
+	}
+	while (count-- > 0) { /* the last first, as above */
+		const struct device *device = devices_find(&devices, entries[count].key.ifindex);
 
-		if (detach_key(maps, &entries[i].key, device ? device->name : "?"))
+		if (detach_key(maps, &entries[count].key, device ? device->name : "?"))
 			status = EXIT_FAILED;
 	}
 	free(entries);
@@ -88,11 +106,8 @@ static int detach_run(const struct options *options)
 	err = attachments_reap(&maps);
 	if (err)
 		status = error("cannot clean up after interfaces that are gone: %s", strerror(-err));
-	if (options->all && detach_all(&maps))
+	if (options->all ? detach_all(&maps) : detach_selected(&maps, options))
 		status = EXIT_FAILED;
-	for (int i = 0; i < options->interface_count; i++)
-		if (detach_interface(&maps, options->interfaces[i]))
-			status = EXIT_FAILED;
 	err = pins_close(&maps);
 	if (err)
 		status = error("cannot remove the pins: %s; the same command again tries again", strerror(-err));
@@ -101,7 +116,7 @@ static int detach_run(const struct options *options)
 
 const struct verb verb_detach = {
 	.name = "detach",
-	.arguments = "IFACE... | --all",
+	.arguments = "IFACE|PATTERN... | --all",
 	.summary = "stop clamping on interfaces",
 	.options = detach_options,
 	.completion = "attached",

@@ -73,36 +73,28 @@ static struct json_object *json_number(unsigned int number, bool none)
 	return none ? NULL : json_object_new_uint64(number);
 }
 
-static void show_json(const struct report *report)
+static struct json_object *row_json(const struct report *report, const struct report_row *row)
 {
-	struct json_object *array = json_object_new_array();
+	const struct mssbpf_limit *limit = &row->entry.limit;
+	struct json_object *object = json_object_new_object();
+	char source[SOURCE_SIZE];
 
-	for (size_t i = 0; i < report->count; i++) {
-		const struct report_row *row = &report->rows[i];
-		const struct mssbpf_limit *limit = &row->entry.limit;
-		struct json_object *object = json_object_new_object();
-		char source[SOURCE_SIZE];
-
-		json_object_object_add(object, "interface", json_object_new_string(row->interface));
-		json_object_object_add(object, "ifindex", json_object_new_uint64(row->entry.key.ifindex));
-		json_object_object_add(object, "direction",
-				       json_object_new_string(direction_name(row->entry.key.direction)));
-		json_object_object_add(object, "hook", json_object_new_string(hook_name(row->hook)));
-		json_object_object_add(object, "mtu", json_number(limit->mtu, is_by_route(limit)));
-		json_object_object_add(object, "mss4", json_number(limit->order.mss4, varies(limit, MSSBPF_LIVE_IPV4)));
-		json_object_object_add(object, "mss6", json_number(limit->order.mss6, varies(limit, MSSBPF_LIVE_IPV6)));
-		json_object_object_add(object, "source", json_object_new_string(source_text(limit, source)));
-		json_object_object_add(object, "live", json_object_new_boolean(is_live(limit)));
-		json_object_object_add(object, "route_by",
-				       is_by_route(limit) ? json_object_new_string(route_by_name[route_by(report, row)])
-							  : NULL);
-		json_object_object_add(object, "both_ways",
-				       json_object_new_boolean(limit->order.flags & MSSBPF_BOTH_WAYS));
-		json_object_object_add(object, "mode", json_object_new_string(mode_name(limit)));
-		json_object_object_add(object, "program_id", json_object_new_uint64(row->program_id));
-		json_object_array_add(array, object);
-	}
-	report_print_json(array);
+	json_object_object_add(object, "interface", json_object_new_string(row->interface));
+	json_object_object_add(object, "ifindex", json_object_new_uint64(row->entry.key.ifindex));
+	json_object_object_add(object, "direction", json_object_new_string(direction_name(row->entry.key.direction)));
+	json_object_object_add(object, "hook", json_object_new_string(hook_name(row->hook)));
+	json_object_object_add(object, "mtu", json_number(limit->mtu, is_by_route(limit)));
+	json_object_object_add(object, "mss4", json_number(limit->order.mss4, varies(limit, MSSBPF_LIVE_IPV4)));
+	json_object_object_add(object, "mss6", json_number(limit->order.mss6, varies(limit, MSSBPF_LIVE_IPV6)));
+	json_object_object_add(object, "source", json_object_new_string(source_text(limit, source)));
+	json_object_object_add(object, "live", json_object_new_boolean(is_live(limit)));
+	json_object_object_add(object, "route_by",
+			       is_by_route(limit) ? json_object_new_string(route_by_name[route_by(report, row)])
+						  : NULL);
+	json_object_object_add(object, "both_ways", json_object_new_boolean(limit->order.flags & MSSBPF_BOTH_WAYS));
+	json_object_object_add(object, "mode", json_object_new_string(mode_name(limit)));
+	json_object_object_add(object, "program_id", json_object_new_uint64(row->program_id));
+	return object;
 }
 
 static void table_number(struct table *table, unsigned int number, bool none)
@@ -149,7 +141,7 @@ static int show_run(const struct options *options)
 	int status = report_collect(options, &report);
 
 	if (options->json && report.complete)
-		show_json(&report);
+		report_print_rows(&report, row_json);
 	else if (report.count)
 		show_text(&report);
 	free(report.rows);
@@ -158,7 +150,7 @@ static int show_run(const struct options *options)
 
 const struct verb verb_show = {
 	.name = "show",
-	.arguments = "[IFACE...]",
+	.arguments = "[IFACE|PATTERN...]",
 	.summary = "what is attached: limits, hook, direction, mode, program id",
 	.options = show_options,
 	.completion = "attached",

@@ -50,26 +50,31 @@ static void totals_add(struct totals *totals, const struct mssbpf_counters *coun
 	}
 }
 
-static void totals_json(struct json_object *object, const struct totals *totals)
+/* Keys that are constant and new, as all here are, need neither a copy nor a search. */
+static void add(struct json_object *object, const char *key, struct json_object *value)
 {
-	json_object_object_add(object, "syn",
-			       json_object_new_uint64(totals->kinds[MSSBPF_SYN] + totals->kinds[MSSBPF_SYN_ACK]));
-	for (size_t i = 0; i < MSSBPF_RESULTS; i++)
-		json_object_object_add(object, results[i].key,
-				       json_object_new_uint64(totals->results[results[i].result]));
-	json_object_object_add(object, "syn_only", json_object_new_uint64(totals->kinds[MSSBPF_SYN]));
-	json_object_object_add(object, "syn_ack", json_object_new_uint64(totals->kinds[MSSBPF_SYN_ACK]));
-	json_object_object_add(object, "unreadable", json_object_new_uint64(totals->kinds[MSSBPF_UNREADABLE]));
+	json_object_object_add_ex(object, key, value, JSON_C_OBJECT_ADD_KEY_IS_NEW | JSON_C_OBJECT_KEY_IS_CONSTANT);
 }
 
-static struct json_object *row_json(const struct report_row *row)
+static void totals_json(struct json_object *object, const struct totals *totals)
+{
+	add(object, "syn", json_object_new_uint64(totals->kinds[MSSBPF_SYN] + totals->kinds[MSSBPF_SYN_ACK]));
+	for (size_t i = 0; i < MSSBPF_RESULTS; i++)
+		add(object, results[i].key, json_object_new_uint64(totals->results[results[i].result]));
+	add(object, "syn_only", json_object_new_uint64(totals->kinds[MSSBPF_SYN]));
+	add(object, "syn_ack", json_object_new_uint64(totals->kinds[MSSBPF_SYN_ACK]));
+	add(object, "unreadable", json_object_new_uint64(totals->kinds[MSSBPF_UNREADABLE]));
+}
+
+static struct json_object *row_json(const struct report *report, const struct report_row *row)
 {
 	struct json_object *object = json_object_new_object();
 	struct totals both = {};
 
-	json_object_object_add(object, "interface", json_object_new_string(row->interface));
-	json_object_object_add(object, "ifindex", json_object_new_uint64(row->entry.key.ifindex));
-	json_object_object_add(object, "direction", json_object_new_string(direction_name(row->entry.key.direction)));
+	(void)report;
+	add(object, "interface", json_object_new_string(row->interface));
+	add(object, "ifindex", json_object_new_uint64(row->entry.key.ifindex));
+	add(object, "direction", json_object_new_string(direction_name(row->entry.key.direction)));
 	for (size_t i = 0; i < MSSBPF_FAMILIES; i++)
 		totals_add(&both, &row->counters, families[i].family);
 	totals_json(object, &both);
@@ -79,18 +84,9 @@ static struct json_object *row_json(const struct report_row *row)
 
 		totals_add(&totals, &row->counters, families[i].family);
 		totals_json(family, &totals);
-		json_object_object_add(object, families[i].key, family);
+		add(object, families[i].key, family);
 	}
 	return object;
-}
-
-static void stats_json(const struct report *report)
-{
-	struct json_object *array = json_object_new_array();
-
-	for (size_t i = 0; i < report->count; i++)
-		json_object_array_add(array, row_json(&report->rows[i]));
-	report_print_json(array);
 }
 
 static void stats_text(const struct report *report)
@@ -126,7 +122,7 @@ static int stats_run(const struct options *options)
 	int status = report_collect(options, &report);
 
 	if (options->json && report.complete)
-		stats_json(&report);
+		report_print_rows(&report, row_json);
 	else if (report.count)
 		stats_text(&report);
 	free(report.rows);
@@ -135,7 +131,7 @@ static int stats_run(const struct options *options)
 
 const struct verb verb_stats = {
 	.name = "stats",
-	.arguments = "[IFACE...]",
+	.arguments = "[IFACE|PATTERN...]",
 	.summary = "SYNs seen, and what became of them",
 	.options = stats_options,
 	.completion = "attached",

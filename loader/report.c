@@ -6,52 +6,22 @@
 
 #include "netlink.h"
 #include "pins.h"
+#include "selection.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Finds the interfaces that are named; where one is not, its index is 0. Returns an exit status. */
-static int interfaces_resolve(const struct options *options, unsigned int *indexes)
+/* Says which of the selected interfaces are not in the report. Returns an exit status. */
+static int report_check(const struct selection *selection)
 {
 	int status = EXIT_DONE;
 
-	for (int i = 0; i < options->interface_count; i++) {
-		struct device device;
-		int err = device_get(options->interfaces[i], &device);
-
-		indexes[i] = err ? 0 : device.ifindex;
-		if (err)
-			status = error("%s: %s", options->interfaces[i],
-				       err == -ENODEV ? "no such interface" : strerror(-err));
-	}
-	return status;
-}
-
-/* Tells whether the index is among the named ones; none named means all. */
-static bool wanted(const struct options *options, const unsigned int *indexes, unsigned int ifindex)
-{
-	for (int i = 0; i < options->interface_count; i++)
-		if (indexes[i] == ifindex)
-			return true;
-	return options->interface_count == 0;
-}
-
-/* Says which of the named interfaces are not in the report. Returns an exit status. */
-static int report_check(const struct options *options, const unsigned int *indexes, const struct report *report)
-{
-	int status = EXIT_DONE;
-
-	for (int i = 0; i < options->interface_count; i++) {
-		bool found = indexes[i] == 0; /* said before */
-
-		for (size_t row = 0; row < report->count && !found; row++)
-			found = report->rows[row].entry.key.ifindex == indexes[i];
-		if (!found)
-			status = error("%s: not attached", options->interfaces[i]);
-	}
-	return status;
+	for (size_t i = 0; i < selection->count; i++)
+		if (!selection->list[i].by_pattern && !selection->list[i].used)
+			status = error("%s: not attached", selection->list[i].name);
+	return selection_check(selection, "none of the interfaces that match is attached") ?: status;
 }
 
 /* Sets limits that follow the device's MTU to what the programs make of it now. */
@@ -66,61 +36,94 @@ static void limit_update(struct mssbpf_limit *limit, unsigned int mtu)
 		limit->order.mss6 = mtu - MSSBPF_IPV6_HEADERS;
 }
 
-static int report_fill(const struct options *options, const unsigned int *indexes, const struct maps *maps,
+/* Adds what is attached to the selected interfaces, or to all when no word selects any. */
+static int report_fill(const struct options *options, const struct selection *selection, const struct maps *maps,
 		       struct report *report)
 {
+	struct attachment *attachments = NULL;
 	struct devices devices = {};
-	struct entry *entries = NULL;
 	size_t count = 0;
-	int err = devices_get(&devices) ?: maps_entries(maps, &entries, &count);
+	int err = attachments_get(maps, &attachments, &count) ?: devices_get(&devices);
 
 	if (!err && count) {
 		report->rows = calloc(count, sizeof(*report->rows));
 		err = report->rows ? 0 : -ENOMEM;
 	}
 	for (size_t i = 0; i < count && !err; i++) {
-		const struct device *device = devices_find(&devices, entries[i].key.ifindex);
+		const struct mssbpf_key *key = &attachments[i].entry.key;
+		const struct device *device = devices_find(&devices, key->ifindex);
+		struct selected *selected = selection_find(selection, key->ifindex);
 		struct report_row *row = &report->rows[report->count];
 
-		if (!device || !wanted(options, indexes, device->ifindex))
+		if (!device || (options->interface_count && !selected))
 			continue;
+		if (selected)
+			selected->used = true;
 		memcpy(row->interface, device->name, sizeof(row->interface));
-		row->entry = entries[i];
+		row->entry = attachments[i].entry;
+		row->hook = attachments[i].hook;
+		row->program_id = attachments[i].program_id;
 		limit_update(&row->entry.limit, device->mtu);
-		err = attachment_query(maps, &row->entry.key, &row->hook, &row->program_id)
-			      ?: maps_count(maps, &row->entry.key, &row->counters);
+		err = maps_count(maps, key, &row->counters);
 		report->count += !err;
 	}
-	free(entries);
+	free(attachments);
 	devices_free(&devices);
 	return err;
 }
 
 int report_collect(const struct options *options, struct report *report)
 {
-	unsigned int *indexes = calloc(options->interface_count + 1, sizeof(*indexes));
-	int status = EXIT_FAILED, err = 0;
+	struct selection selection;
 	struct maps maps;
+	int status, err;
 
 	*report = (struct report){};
-	if (!indexes || pins_open(&maps))
-		goto out;
+	if (pins_open(&maps))
+		return EXIT_FAILED;
 	report->abilities = maps.abilities;
-	status = interfaces_resolve(options, indexes);
-	err = attachments_reap(&maps) ?: report_fill(options, indexes, &maps, report);
+	status = selection_make(options, &selection);
+	err = report_fill(options, &selection, &maps, report);
 	pins_close(&maps);
 	report->complete = !err;
 	if (err)
 		status = error("cannot read what is attached: %s", strerror(-err));
-	else if (report_check(options, indexes, report))
+	else if (report_check(&selection))
 		status = EXIT_FAILED;
-out:
-	free(indexes);
+	selection_free(&selection);
 	return status;
+}
+
+/* As json-c prints it, each line behind an indent. */
+static void json_print(struct json_object *value, const char *indent)
+{
+	const char *line =
+		json_object_to_json_string_ext(value, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE);
+
+	while (*line) {
+		const char *next = strchrnul(line, '\n');
+
+		next += *next != '\0';
+		fputs_unlocked(indent, stdout);
+		fwrite_unlocked(line, 1, next - line, stdout);
+		line = next;
+	}
+	json_object_put(value);
 }
 
 void report_print_json(struct json_object *value)
 {
-	puts(json_object_to_json_string_ext(value, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
-	json_object_put(value);
+	json_print(value, "");
+	putchar('\n');
+}
+
+void report_print_rows(const struct report *report,
+		       struct json_object *(*row_json)(const struct report *report, const struct report_row *row))
+{
+	putchar('[');
+	for (size_t i = 0; i < report->count; i++) {
+		puts(i ? "," : "");
+		json_print(row_json(report, &report->rows[i]), "  ");
+	}
+	puts(report->count ? "\n]" : "]");
 }

@@ -5,7 +5,7 @@
 #ifndef MSSBPF_REPORT_H
 #define MSSBPF_REPORT_H
 
-#include "attach.h"
+#include "attached.h"
 #include "cli.h"
 
 #include <json-c/json.h>
@@ -35,5 +35,9 @@ int report_collect(const struct options *options, struct report *report);
 
 /* Prints the value and a newline on stdout, and releases it. */
 void report_print_json(struct json_object *value);
+
+/* Prints an array of what row_json() makes of each row. One at a time: thousands at once take twice as long. */
+void report_print_rows(const struct report *report,
+		       struct json_object *(*row_json)(const struct report *report, const struct report_row *row));
 
 #endif
