@@ -14,7 +14,7 @@ test_warnings := -Wno-missing-field-initializers
 # clamp.h has pragmas of clang's; parse.h reads packets where they lie, aligned or not.
 sanitize := -Wno-unknown-pragmas -fsanitize=address,undefined -fno-sanitize=alignment -fno-sanitize-recover=all
 
-.PHONY: check-unit check-prog check-e2e check-vm-guests bench-prog
+.PHONY: check-unit check-prog check-e2e check-vm-guests bench-prog bench-scale
 .SECONDARY:
 
 $(B)/tests/%.o: warnings += $(test_warnings)
@@ -54,6 +54,10 @@ bench-prog: $(benches)
 
 # Debian's python: another one may come first on PATH, without Debian's modules.
 python := /usr/bin/python3 -B
+
+# As root. N and ROUNDS: how many interfaces and rounds, 10000 and 5 by default.
+bench-scale: mssbpf
+	$(Q)MSSBPF=$(CURDIR)/$< $(python) tests/bench/scale.py $(or $(N),10000) $(or $(ROUNDS),5)
 
 check-e2e: mssbpf
 	$(Q)if $(python) -c 'import pytest, scapy' 2>/dev/null; then \

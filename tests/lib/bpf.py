@@ -50,6 +50,9 @@ def _return(verdict):
     return _instruction(0xB7, 0, immediate=verdict) + _instruction(0x95)
 
 
+RETURN_NEXT = _return(NEXT)  # a program that does nothing
+
+
 class Array:
     """A BPF array of 64-bit numbers."""
 
