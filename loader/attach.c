@@ -424,13 +424,18 @@ int attachment_query(const struct maps *maps, const struct mssbpf_key *key, enum
 	return -ENOENT;
 }
 
-int attachment_set(const struct maps *maps, const struct mssbpf_key *key, enum hook hook, enum mssbpf_link link)
+int attachment_set(const struct maps *maps, const struct mssbpf_key *key, enum hook current, enum hook hook,
+		   enum mssbpf_link link)
 {
 	int program = maps->programs[link][key->direction];
 	__u32 program_id;
-	int err = hooks[hook].query(maps, key, &program_id);
-	bool fresh = err == -ENOENT;
+	bool fresh;
+	int err = 0;
 
+	/* At another hook than this it may still be here, too: the command that moved it was killed. */
+	if (current != hook)
+		err = current == HOOKS ? -ENOENT : hooks[hook].query(maps, key, &program_id);
+	fresh = err == -ENOENT;
 	if (fresh)
 		err = hooks[hook].create(maps, key, program);
 	else if (!err)

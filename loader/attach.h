@@ -46,11 +46,13 @@ int attachment_query(const struct maps *maps, const struct mssbpf_key *key, enum
 
 /*
  * Attaches the program for `link` at the hook, or puts it there in place of the one that is: no packet
- * passes without one. Its entry is in the map before. An attachment at the other hook goes after. What
- * fails is taken back. Returns 0, -ENODEV when the device is gone, -EEXIST when a filter of somebody else has our
- * handle and priority, -EBUSY when an `ingress` qdisc stands in the place of clsact, or another -errno.
+ * passes without one. `current` is where attachment_query() found it, HOOKS if nowhere. Its entry is in the map before.
+ * An attachment at the other hook goes after. What fails is taken back. Returns 0, -ENODEV when the device is gone,
+ * -EEXIST when a filter of somebody else has our handle and priority, -EBUSY when an `ingress` qdisc stands in the
+ * place of clsact, or another -errno.
  */
-int attachment_set(const struct maps *maps, const struct mssbpf_key *key, enum hook hook, enum mssbpf_link link);
+int attachment_set(const struct maps *maps, const struct mssbpf_key *key, enum hook current, enum hook hook,
+		   enum mssbpf_link link);
 
 /*
  * Removes the attachment at either hook, with it the qdisc when it is ours and unused, then the entry.

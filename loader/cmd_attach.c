@@ -280,7 +280,8 @@ static int attach_direction(const struct maps *maps, const struct selected *sele
 	limit.clsact = owner;
 	wanted = hook_choose(order, &key, !found, current);
 
-	err = maps_entry_set(maps, &key, &limit) ?: attachment_set(maps, &key, wanted, link_of_device(device->arphrd));
+	err = maps_entry_set(maps, &key, &limit)
+		      ?: attachment_set(maps, &key, found ? HOOKS : current, wanted, link_of_device(device->arphrd));
 	if (!err)
 		return 0;
 	if (known == -ENOENT)
@@ -398,7 +399,7 @@ static int programs_upgrade(struct maps *maps)
 		if (link < 0) /* gone, or nothing on it is readable any more */
 			continue;
 		err = attachment_query(maps, &entries[i].key, &hook, &program_id);
-		err = err == -ENOENT ? 0 : err ?: attachment_set(maps, &entries[i].key, hook, link);
+		err = err == -ENOENT ? 0 : err ?: attachment_set(maps, &entries[i].key, hook, hook, link);
 	}
 	free(entries);
 	devices_free(&devices);
