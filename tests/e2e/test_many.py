@@ -287,3 +287,19 @@ def test_a_detection_that_fails_names_each(pair):
     lines = result.stderr.splitlines()
     assert len(lines) == 2 and all("t0" in line for line in lines), result
     assert names_of(program.show(pair.a)) == {"x3"}
+
+
+def test_two_that_lead_through_each_other(pair):
+    """What was found while one of them was being followed does not count for the other."""
+    for name, number, mtu in (("t1", 1, 1300), ("t2", 2, 1400)):
+        net.ip("-n", pair.a, "link", "add", name, "mtu", str(mtu), "type", "vxlan", "id", str(number), "dstport", "4789",
+               "remote", f"198.51.100.{number}", "local", "192.0.2.1")
+        net.ip("-n", pair.a, "link", "set", name, "up")
+    net.ip("-n", pair.a, "route", "add", "198.51.100.1", "dev", "t2")
+    net.ip("-n", pair.a, "route", "add", "198.51.100.2", "dev", "t1")
+    for words in (("t1",), ("t2",)):
+        assert program.mssbpf("attach", *words, netns=pair.a).status == 0
+    apart = {name: entry["mtu"] for (name, _), entry in program.show(pair.a).items()}
+    program.detach(pair.a, "--all")
+    assert program.mssbpf("attach", "t?", netns=pair.a).status == 0
+    assert {name: entry["mtu"] for (name, _), entry in program.show(pair.a).items()} == apart
