@@ -25,15 +25,15 @@ static __always_inline const void *tc_end(const struct __sk_buff *skb)
 const volatile bool has_check_mtu;
 
 /*
- * The MTU of the device the packet is at, as it is now, in bytes; 0 when the kernel does not tell. Whether the
- * packet itself is larger does not matter here.
+ * The MTU of the device `ifindex`, where the packet is, as it is now, in bytes; 0 when the kernel does not tell.
+ * Whether the packet itself is larger does not matter here.
  */
-static __always_inline __u32 tc_mtu(struct __sk_buff *skb)
+static __always_inline __u32 device_mtu(void *ctx, __u32 ifindex)
 {
 	__u32 mtu = 0;
 
 	if (has_check_mtu)
-		bpf_check_mtu(skb, 0, &mtu, 0, 0);
+		bpf_check_mtu(ctx, ifindex, &mtu, 0, 0);
 	return mtu;
 }
 
@@ -66,8 +66,8 @@ static __always_inline enum parse_verdict tc_parse(const struct __sk_buff *skb, 
 						   enum parse_depth depth, struct syn *syn)
 {
 	if (link == MSSBPF_LINK_ETHERNET)
-		return parse_ethernet(tc_data(skb), tc_end(skb), depth, syn);
-	return parse_ip(tc_data(skb), tc_end(skb), 0, skb->protocol, depth, syn);
+		return parse_ethernet(tc_data(skb), tc_end(skb), depth, syn, NULL);
+	return parse_ip(tc_data(skb), tc_end(skb), 0, skb->protocol, depth, syn, NULL);
 }
 
 /*

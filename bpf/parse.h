@@ -27,11 +27,24 @@ struct syn {
 	__u8 unused;
 	__u8 version;	  /* of IP: 4 or 6; 0 until known */
 	__u8 flags;	  /* of TCP; 0 until read */
-	bool covered;	  /* an Authentication Header stands before TCP */
+	__u8 covered;	  /* not 0: an Authentication Header stands before TCP */
 	__u16 tcp_offset; /* of the TCP header from the first byte of the packet */
 	__u16 tcp_length; /* of the TCP header with options, 20..60 */
 	__u32 ip_end;	  /* where the IP header says that the packet ends */
 	__u16 ip_offset;  /* of the IP header from the first byte of the packet */
+} __attribute__((aligned(8)));
+
+/*
+ * What XDP wants to know beside. A parser that is given none, as on TC, looks for none of it, nor into PPPoE: that
+ * is known when it is compiled, and costs TC nothing.
+ */
+struct notes {
+	__u8 unused;
+	__u8 zero;	      /* for what is zero, and should not be known to be: see forget() */
+	__u16 routing_offset; /* of the last routing header; NO_HEADER without */
+	__u16 fragment;	      /* NEXTHDR_FRAGMENT: the packet is one; else NEXTHDR_NONE */
+	__u32 unused_too;
+	__u32 packet_end; /* where PPPoE says that the packet ends; UNBOUNDED without */
 } __attribute__((aligned(8)));
 
 enum {
@@ -43,6 +56,8 @@ enum {
 	EXTENSION_HEADERS_MAX = 8,
 	/* Longer than all headers together: Ethernet, two tags, IPv6, eight times 2048 bytes, TCP. */
 	HEADERS_LENGTH_MASK = 0x7fff,
+	NO_HEADER = 0xffff,	/* in the place of an offset */
+	UNBOUNDED = 0x7fffffff, /* in the place of a packet's end */
 
 	/* Protocol and next-header numbers, named as in include/net/ipv6.h. */
 	NEXTHDR_HOP = 0,
@@ -53,7 +68,8 @@ enum {
 	NEXTHDR_NONE = 59,
 	NEXTHDR_DEST = 60,
 
-	IP_FRAGMENT_OFFSET = 0x1fff,   /* of iphdr.frag_off, RFC 791 3.1 */
+	IP_FRAGMENT_OFFSET = 0x1fff, /* of iphdr.frag_off, RFC 791 3.1 */
+	IP_MORE_FRAGMENTS = 0x2000,
 	IPV6_FRAGMENT_OFFSET = 0xfff8, /* of the fragment header's second word, RFC 8200 4.5 */
 
 	/* The TCP header, RFC 9293 3.1: byte offsets of its fields. */
@@ -64,11 +80,28 @@ enum {
 	TCP_FLAG_SYN = 0x02,
 	TCP_FLAG_RST = 0x04,
 	TCP_FLAG_ACK = 0x10,
+
+	/* Protocols that PPP carries, RFC 1661 2, RFC 1332, RFC 5072. */
+	PPP_IPV4 = 0x0021,
+	PPP_IPV6 = 0x0057,
+	PPPOE_VERSION_TYPE = 0x11,
 };
 
 struct vlan_tag {
 	__be16 control;
 	__be16 protocol; /* of what follows */
+};
+
+/*
+ * PPPoE session stage, RFC 2516 4, and PPP's protocol behind it. RFC 2516 7 advises against compressing that to one
+ * byte: such packets are not read.
+ */
+struct pppoe_header {
+	__u8 version_type;
+	__u8 code; /* 0: session data */
+	__be16 session;
+	__be16 length; /* of what follows, the protocol included */
+	__be16 protocol;
 };
 
 /* What all extension headers begin with (RFC 8200 4, RFC 4302 2), the fragment header's own field behind. */
@@ -125,7 +158,7 @@ struct extensions_walk {
  * that leads to TCP.
  */
 static __always_inline enum parse_verdict parse_extensions(const void *data, const void *end, __u8 next,
-							   struct syn *syn)
+							   struct syn *syn, struct notes *notes)
 {
 	struct extensions_walk walk = { .next = next, .cover = NEXTHDR_NONE, .offset = syn->tcp_offset };
 
@@ -145,17 +178,23 @@ static __always_inline enum parse_verdict parse_extensions(const void *data, con
 			if (header->fragment & bpf_htons(IPV6_FRAGMENT_OFFSET))
 				return PARSE_OTHER;
 			walk.offset = offset + 8;
+			if (notes)
+				notes->fragment = NEXTHDR_FRAGMENT;
 		} else if (next == NEXTHDR_AUTH) {
 			walk.cover = NEXTHDR_AUTH;
 			walk.offset = offset + ((header->length + 2) << 2);
 		} else {
 			walk.offset = offset + ((header->length + 1) << 3);
+			if (notes && next == NEXTHDR_ROUTING)
+				notes->routing_offset = offset;
 		}
 		forget(walk);
+		if (notes)
+			forget(*notes);
 	}
 	if (walk.next != NEXTHDR_TCP)
 		return is_extension(walk.next) ? PARSE_MALFORMED : PARSE_OTHER;
-	syn->covered = walk.cover == NEXTHDR_AUTH;
+	syn->covered = walk.cover ^ NEXTHDR_NONE;
 	syn->tcp_offset = walk.offset & HEADERS_LENGTH_MASK;
 	return PARSE_SYN;
 }
@@ -164,12 +203,17 @@ static __always_inline enum parse_verdict parse_extensions(const void *data, con
  * Parses the IP packet of EtherType `protocol` (network order) at `offset` from data.
  */
 static __always_inline enum parse_verdict parse_ip(const void *data, const void *end, __u32 offset, __be16 protocol,
-						   enum parse_depth depth, struct syn *syn)
+						   enum parse_depth depth, struct syn *syn, struct notes *notes)
 {
 	const void *ip = data + offset;
 	__u8 next;
 
 	*syn = (struct syn){ .ip_offset = offset };
+	if (notes) {
+		syn->covered = notes->zero ^ NEXTHDR_NONE;
+		notes->routing_offset = NO_HEADER;
+		notes->fragment = NEXTHDR_NONE;
+	}
 	if (protocol == bpf_htons(ETH_P_IP)) {
 		const struct iphdr *ip4 = ip;
 		const __u8 *version_ihl = ip;
@@ -188,6 +232,8 @@ static __always_inline enum parse_verdict parse_ip(const void *data, const void 
 			return PARSE_OTHER;
 		syn->tcp_offset = offset + ((*version_ihl & 0xf) << 2);
 		syn->ip_end = offset + bpf_ntohs(ip4->tot_len);
+		if (notes && ip4->frag_off & bpf_htons(IP_MORE_FRAGMENTS))
+			notes->fragment = NEXTHDR_FRAGMENT;
 	} else if (protocol == bpf_htons(ETH_P_IPV6)) {
 		const struct ipv6hdr *ip6 = ip;
 		const __u8 *version = ip;
@@ -211,7 +257,7 @@ static __always_inline enum parse_verdict parse_ip(const void *data, const void 
 
 		if (depth == PARSE_GLANCE)
 			return PARSE_SHORT;
-		verdict = parse_extensions(data, end, next, syn);
+		verdict = parse_extensions(data, end, next, syn, notes);
 		if (verdict != PARSE_SYN)
 			return verdict;
 	}
@@ -226,15 +272,45 @@ struct ethernet_walk {
 } __attribute__((aligned(8)));
 
 /*
- * Parses an Ethernet frame with up to two VLAN tags (IEEE 802.1Q, 802.1ad), outermost first.
+ * Goes on from a PPPoE header to what it carries. Returns PARSE_SYN when there is one, with an EtherType as
+ * if it stood in Ethernet.
+ */
+static __always_inline enum parse_verdict parse_pppoe(const void *data, const void *end, struct ethernet_walk *walk,
+						      struct notes *notes)
+{
+	const struct pppoe_header *pppoe = data + walk->offset;
+
+	if ((const void *)(pppoe + 1) > end)
+		return PARSE_SHORT;
+	if (pppoe->version_type != PPPOE_VERSION_TYPE || pppoe->code != 0)
+		return PARSE_OTHER;
+	if (pppoe->protocol == bpf_htons(PPP_IPV4))
+		walk->protocol = bpf_htons(ETH_P_IP);
+	else if (pppoe->protocol == bpf_htons(PPP_IPV6))
+		walk->protocol = bpf_htons(ETH_P_IPV6);
+	else
+		return PARSE_OTHER;
+	walk->offset += sizeof(*pppoe);
+	notes->packet_end = walk->offset - sizeof(pppoe->protocol) + bpf_ntohs(pppoe->length);
+	return PARSE_SYN;
+}
+
+/*
+ * Parses an Ethernet frame with up to two VLAN tags (IEEE 802.1Q, 802.1ad), outermost first; on XDP also a
+ * PPPoE session's, in which the IP packet has to end.
  */
 static __always_inline enum parse_verdict parse_ethernet(const void *data, const void *end, enum parse_depth depth,
-							 struct syn *syn)
+							 struct syn *syn, struct notes *notes)
 {
 	const struct ethhdr *ethernet = data;
 	struct ethernet_walk walk = { .offset = sizeof(*ethernet) };
+	enum parse_verdict verdict;
 
 	*syn = (struct syn){};
+	if (notes) {
+		notes->zero = NEXTHDR_NONE;
+		notes->packet_end = UNBOUNDED;
+	}
 	if ((const void *)(ethernet + 1) > end)
 		return PARSE_SHORT;
 	walk.protocol = ethernet->h_proto;
@@ -246,6 +322,8 @@ static __always_inline enum parse_verdict parse_ethernet(const void *data, const
 		walk.offset &= HEADERS_LENGTH_MASK;
 		if (likely(walk.protocol == bpf_htons(ETH_P_IP) || walk.protocol == bpf_htons(ETH_P_IPV6)))
 			break;
+		if (notes && walk.protocol == bpf_htons(ETH_P_PPP_SES))
+			break;
 		if (walk.protocol != bpf_htons(ETH_P_8021Q) && walk.protocol != bpf_htons(ETH_P_8021AD))
 			return PARSE_OTHER;
 		tag = data + walk.offset;
@@ -254,7 +332,22 @@ static __always_inline enum parse_verdict parse_ethernet(const void *data, const
 		walk.protocol = tag->protocol;
 		walk.offset += sizeof(*tag);
 	}
-	return parse_ip(data, end, walk.offset, walk.protocol, depth, syn);
+	if (notes && unlikely(walk.protocol == bpf_htons(ETH_P_PPP_SES))) {
+		verdict = parse_pppoe(data, end, &walk, notes);
+		if (verdict != PARSE_SYN)
+			return verdict;
+	}
+	if (notes) {
+		if (depth == PARSE_WHOLE) {
+			forget(walk);
+			forget(*notes);
+		}
+		walk.offset &= HEADERS_LENGTH_MASK;
+	}
+	verdict = parse_ip(data, end, walk.offset, walk.protocol, depth, syn, notes);
+	if (notes && verdict == PARSE_SYN && syn->ip_end > notes->packet_end)
+		return PARSE_TRUNCATED;
+	return verdict;
 }
 
 #endif

@@ -17,6 +17,7 @@
 #define ETH_P_IPV6 0x86dd
 #define ETH_P_8021Q 0x8100
 #define ETH_P_8021AD 0x88a8
+#define ETH_P_PPP_SES 0x8864
 #define TC_ACT_UNSPEC (-1)
 #define AF_INET 2
 #define AF_INET6 10

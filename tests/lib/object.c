@@ -86,20 +86,20 @@ int object_open_with(struct object *object, const struct mssbpf_route_layout *la
 	int err;
 
 	*object = (struct object){ .program = {
-					   { "mssbpf_tc_eth_egress", PACKET_ETHERNET, MSSBPF_EGRESS, -1, 0 },
-					   { "mssbpf_tc_eth_ingress", PACKET_ETHERNET, MSSBPF_INGRESS, -1, 0 },
-					   { "mssbpf_tc_l3_egress", PACKET_BARE, MSSBPF_EGRESS, -1, 0 },
-					   { "mssbpf_tc_l3_ingress", PACKET_BARE, MSSBPF_INGRESS, -1, 0 },
+					   { "mssbpf_tc_eth_egress", false, PACKET_ETHERNET, MSSBPF_EGRESS, -1, 0 },
+					   { "mssbpf_tc_eth_ingress", false, PACKET_ETHERNET, MSSBPF_INGRESS, -1, 0 },
+					   { "mssbpf_tc_l3_egress", false, PACKET_BARE, MSSBPF_EGRESS, -1, 0 },
+					   { "mssbpf_tc_l3_ingress", false, PACKET_BARE, MSSBPF_INGRESS, -1, 0 },
+					   { "mssbpf_xdp", true, PACKET_ETHERNET, MSSBPF_INGRESS, -1, 0 },
 				   } };
 	object->skeleton = mssbpf_bpf__open();
 	if (!object->skeleton) {
 		err = -errno;
 	} else {
 		struct bpf_program *const programs[OBJECT_PROGRAMS] = {
-			object->skeleton->progs.mssbpf_tc_eth_egress,
-			object->skeleton->progs.mssbpf_tc_eth_ingress,
-			object->skeleton->progs.mssbpf_tc_l3_egress,
-			object->skeleton->progs.mssbpf_tc_l3_ingress,
+			object->skeleton->progs.mssbpf_tc_eth_egress, object->skeleton->progs.mssbpf_tc_eth_ingress,
+			object->skeleton->progs.mssbpf_tc_l3_egress,  object->skeleton->progs.mssbpf_tc_l3_ingress,
+			object->skeleton->progs.mssbpf_xdp,
 		};
 
 		err = load(object, programs, layout);
@@ -175,18 +175,29 @@ int object_run(const struct object_program *program, const struct packet *packet
 int object_run_as(const struct object_program *program, const struct packet *packet, const struct __sk_buff *metadata,
 		  uint32_t flags, struct object_outcome *outcome)
 {
+	const struct xdp_md before_xdp = { .data_end = packet->length, .ingress_ifindex = metadata->ifindex };
 	const struct __sk_buff before = *metadata;
 	struct __sk_buff after = {};
 	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = packet->data, .data_size_in = packet->length,
-		    .data_out = outcome->data, .data_size_out = sizeof(outcome->data), .ctx_in = &before,
-		    .ctx_size_in = sizeof(before), .ctx_out = &after, .ctx_size_out = sizeof(after), .repeat = 1,
-		    .flags = flags);
-	int err = bpf_prog_test_run_opts(program->fd, &options);
+		    .data_out = outcome->data, .data_size_out = sizeof(outcome->data), .repeat = 1, .flags = flags);
+	int err;
 
+	if (program->xdp) {
+		options.ctx_in = &before_xdp;
+		options.ctx_size_in = sizeof(before_xdp);
+	} else {
+		options.ctx_in = &before;
+		options.ctx_size_in = sizeof(before);
+		options.ctx_out = &after;
+		options.ctx_size_out = sizeof(after);
+	}
+	err = bpf_prog_test_run_opts(program->fd, &options);
 	if (err)
 		return err;
 	outcome->length = options.data_size_out;
 	outcome->returned = (int)options.retval;
+	if (program->xdp)
+		return 0;
 	if (after.ifindex != before.ifindex || after.mark != before.mark || after.priority != before.priority ||
 	    memcmp(after.cb, before.cb, sizeof(before.cb)) != 0)
 		return -EPROTO;

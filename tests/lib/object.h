@@ -13,12 +13,13 @@
 
 enum {
 	OBJECT_IFINDEX = 1, /* the interface that packets of a test run belong to: loopback */
-	OBJECT_PROGRAMS = 4,
+	OBJECT_PROGRAMS = 5,
 	OBJECT_PACKET_MAX = 3 * 1024, /* what a test run takes for sure */
 };
 
 struct object_program {
 	const char *name;
+	bool xdp;
 	enum packet_link link;
 	enum mssbpf_direction direction;
 	int fd;
@@ -54,9 +55,9 @@ int object_delete_counters(const struct object *object, struct mssbpf_key key);
 int object_read_counters(const struct object *object, struct mssbpf_key key, struct mssbpf_counters *sum);
 
 /*
- * Runs a program on a packet, once. `flags` are BPF_F_TEST_*. Gives the packet that comes out in `data`
- * and `length`, and what the program returned. Returns 0 or -errno; -EPROTO when the packet's metadata
- * (mark, priority, cb, interface) came out changed.
+ * Runs a program on a packet, once. `flags` are BPF_F_TEST_*, for TC programs only. Gives the packet that comes out in
+ * `data` and `length`, and what the program returned. Returns 0 or -errno; -EPROTO when the packet's metadata (mark,
+ * priority, cb, interface) came out changed.
  */
 struct object_outcome {
 	uint8_t data[OBJECT_PACKET_MAX];

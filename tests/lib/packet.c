@@ -101,7 +101,22 @@ static void put_ethernet(struct packet *packet, const struct packet_spec *spec)
 		put16(packet, spec->vlan[i]);
 		put16(packet, 0x2064 + i);
 	}
-	put16(packet, packet_ethertype(spec));
+	put16(packet, spec->pppoe ? 0x8864 : packet_ethertype(spec));
+}
+
+/* Its length is filled in by finish_pppoe(). */
+static void put_pppoe(struct packet *packet, const struct packet_spec *spec)
+{
+	put(packet, spec->pppoe);
+	put(packet, spec->pppoe_code);
+	put16(packet, 0x17);
+	put16(packet, 0);
+	put16(packet, field(spec->ppp_protocol, spec->version == 6 ? 0x0057 : 0x0021));
+}
+
+static void finish_pppoe(struct packet *packet, const struct packet_spec *spec)
+{
+	write16(packet->data + packet->ip - 4, field(spec->pppoe_length, packet->ip_end - packet->ip + 2));
 }
 
 static void put_ipv4(struct packet *packet, const struct packet_spec *spec, uint8_t protocol)
@@ -220,6 +235,8 @@ void packet_build(struct packet *packet, const struct packet_spec *spec, enum pa
 	packet->length = 0;
 	if (link == PACKET_ETHERNET)
 		put_ethernet(packet, spec);
+	if (link == PACKET_ETHERNET && spec->pppoe)
+		put_pppoe(packet, spec);
 	packet->ip = packet->length;
 	if (spec->version == 6)
 		put_ipv6(packet, spec, protocol_of(spec, letters));
@@ -230,6 +247,8 @@ void packet_build(struct packet *packet, const struct packet_spec *spec, enum pa
 	put_tcp(packet, spec);
 	packet->ip_end = packet->length;
 	finish_ip(packet, spec);
+	if (link == PACKET_ETHERNET && spec->pppoe)
+		finish_pppoe(packet, spec);
 	put_fill(packet, spec->trailing);
 	assert(spec->cut <= packet->length);
 	packet->length -= spec->cut;

@@ -56,6 +56,11 @@ struct packet_spec {
 	/* Ethernet */
 	uint16_t vlan[3];   /* tag protocols, outermost first; 0 ends */
 	uint32_t ethertype; /* usually that of the version */
+	/* A PPPoE session's frame, if version and type are not 0 */
+	uint8_t pppoe; /* version and type, 0x11 in all there is */
+	uint8_t pppoe_code;
+	uint32_t pppoe_length; /* usually right */
+	uint16_t ppp_protocol; /* usually that of the version */
 
 	/* IP */
 	uint8_t version;	/* 4 or 6 */

@@ -20,7 +20,8 @@
 
 enum {
 	LIMIT = 1360,
-	NEXT = -1, /* TC_ACT_UNSPEC, TCX_NEXT: filters of others go on */
+	TC_NEXT = -1,  /* TC_ACT_UNSPEC, TCX_NEXT: filters of others go on */
+	XDP_GO_ON = 2, /* XDP_PASS */
 	VERIFIED_MAX = 15000,
 	TEST_SKB_CHECKSUM_COMPLETE = 1 << 2, /* BPF_F_TEST_SKB_CHECKSUM_COMPLETE, Linux 6.16 */
 };
@@ -302,6 +303,36 @@ static const struct row rows[] = {
 	{ "three tags", { .vlan = { 0x88a8, 0x8100, 0x8100 } }, NOT_COUNTED },
 	{ "tag, ARP", { .vlan = { 0x8100 }, .ethertype = 0x0806 }, NOT_COUNTED },
 
+	/* PPPoE: what XDP makes of it, TC lets it pass */
+	{ "PPPoE session", { .pppoe = 0x11 }, MSSBPF_CLAMPED },
+	{ "PPPoE, odd offset",
+	  { .pppoe = 0x11, .options = BYTES(NOP, MSS(1460)) },
+	  MSSBPF_CLAMPED,
+	  BYTES(NOP, MSS(LIMIT)) },
+	{ "PPPoE, already low", { .pppoe = 0x11, .options = BYTES(MSS(536)) }, MSSBPF_ALREADY_LOW },
+	{ "PPPoE, SYN-ACK", { .pppoe = 0x11, .flags = SYN | ACK }, MSSBPF_CLAMPED, .kind = MSSBPF_SYN_ACK },
+	{ "PPPoE, ACK", { .pppoe = 0x11, .flags = ACK }, NOT_COUNTED },
+	{ "PPPoE in 802.1Q", { .vlan = { 0x8100 }, .pppoe = 0x11 }, MSSBPF_CLAMPED },
+	{ "PPPoE in two tags", { .vlan = { 0x88a8, 0x8100 }, .pppoe = 0x11 }, MSSBPF_CLAMPED },
+	{ "PPPoE in three tags", { .vlan = { 0x88a8, 0x8100, 0x8100 }, .pppoe = 0x11 }, NOT_COUNTED },
+	{ "PPPoE, IPv4 options", { .version = 4, .pppoe = 0x11, .ip_options = 40 }, MSSBPF_CLAMPED },
+	{ "PPPoE, all of RFC 8200", { .version = 6, .pppoe = 0x11, .extensions = "hdrfd" }, MSSBPF_CLAMPED },
+	{ "PPPoE, AH", { .pppoe = 0x11, .extensions = "a" }, MSSBPF_AH },
+	{ "PPPoE, padding", { .pppoe = 0x11, .trailing = 9 }, MSSBPF_CLAMPED },
+	{ "PPPoE, other version", { .pppoe = 0x12 }, NOT_COUNTED },
+	{ "PPPoE, PADT", { .pppoe = 0x11, .pppoe_code = 0xa7 }, NOT_COUNTED },
+	{ "PPPoE, LCP", { .pppoe = 0x11, .ppp_protocol = 0xc021 }, NOT_COUNTED },
+	{ "PPPoE, MPLS", { .pppoe = 0x11, .ppp_protocol = 0x0281 }, NOT_COUNTED },
+	{ "PPPoE, length within options", { .pppoe = 0x11, .pppoe_length = 41 }, MSSBPF_TRUNCATED },
+	{ "PPPoE, length one byte short", { .version = 4, .pppoe = 0x11, .pppoe_length = 61 }, MSSBPF_TRUNCATED },
+	{ "PPPoE, length of IPv4", { .version = 4, .pppoe = 0x11, .pppoe_length = 62 }, MSSBPF_CLAMPED },
+	{ "PPPoE, longer than IPv6", { .version = 6, .pppoe = 0x11, .pppoe_length = 95 }, MSSBPF_CLAMPED },
+	{ "PPPoE, IPv6 said to be IPv4",
+	  { .version = 6, .pppoe = 0x11, .ppp_protocol = 0x0021, .ethertype = 0x0800 },
+	  MSSBPF_MALFORMED,
+	  .kind = MSSBPF_UNREADABLE },
+	{ "PPPoE, length 0", { .pppoe = 0x11, .pppoe_length = SET | 0 }, MSSBPF_TRUNCATED },
+
 	/* Dry run: counted, unchanged */
 	{ "dry run", {}, MSSBPF_CLAMPED, TYPICAL, .dry_run = true },
 	{ "dry run, two MSS",
@@ -389,7 +420,7 @@ static void run(const struct object_program *program, const struct packet *packe
 
 	if (err)
 		wrong(program->name, "the run failed: %s", strerror(-err));
-	if (outcome.returned != NEXT)
+	if (outcome.returned != (program->xdp ? XDP_GO_ON : TC_NEXT))
 		wrong(program->name, "returned %d", outcome.returned);
 	if (outcome.length != expected->length)
 		wrong(program->name, "%zu bytes instead of %zu", outcome.length, expected->length);
@@ -445,9 +476,23 @@ static void check_row(const struct row *row, uint32_t flags)
 
 		if (row->packet.version && row->packet.version != version)
 			continue;
-		for (size_t i = 0; i < OBJECT_PROGRAMS; i++)
-			if (object.program[i].link == PACKET_ETHERNET || !row->packet.vlan[0])
-				check_row_under(&whole, &object.program[i], flags);
+		for (size_t i = 0; i < OBJECT_PROGRAMS; i++) {
+			const struct object_program *program = &object.program[i];
+
+			if (program->link == PACKET_BARE && (row->packet.vlan[0] || row->packet.pppoe))
+				continue;
+			if (program->xdp && flags)
+				continue;
+			if (row->packet.pppoe && !program->xdp)
+				check_row_under(&(const struct row){ .name = row->name,
+								     .packet = whole.packet,
+								     .becomes = whole.packet.options,
+								     .result = NOT_COUNTED,
+								     .limit = LIMIT },
+						program, flags);
+			else
+				check_row_under(&whole, program, flags);
+		}
 	}
 }
 
@@ -457,7 +502,8 @@ static void test_row(void **state)
 	check_row(*state, 0);
 }
 
-/* All rows once more as from a device that sums up what it receives: the kernel compares the sum afterwards. */
+/* All rows once more under TC as from a device that sums up what it receives: the kernel compares the sum afterwards.
+ */
 static void test_checksum_complete(void **state)
 {
 	static struct packet packet;
@@ -580,13 +626,16 @@ static void test_every_beginning(void **state)
 		{ .version = 6, .vlan = { 0x8100 } },
 		{ .version = 6, .extensions = "hdrfd" },
 		{ .version = 6, .extensions = "h4d1d1d1d1d1d1d1" },
+		{ .version = 4, .pppoe = 0x11, .vlan = { 0x8100 } },
+		{ .version = 6, .pppoe = 0x11, .extensions = "hr" },
 	};
 
 	(void)state;
 	need_programs();
 	for (size_t i = 0; i < ARRAY_SIZE(specs); i++)
 		for (size_t j = 0; j < OBJECT_PROGRAMS; j++)
-			if (object.program[j].link == PACKET_ETHERNET || !specs[i].vlan[0])
+			if (object.program[j].xdp || (object.program[j].link == PACKET_ETHERNET && !specs[i].pppoe) ||
+			    (!specs[i].vlan[0] && !specs[i].pppoe))
 				check_beginnings(&specs[i], &object.program[j]);
 }
 

@@ -157,9 +157,51 @@ static const struct row rows[] = {
 	{ "tag, ARP", { .vlan = { 0x8100 }, .ethertype = 0x0806 }, PARSE_OTHER },
 	{ "ARP", { .ethertype = 0x0806 }, PARSE_OTHER },
 	{ "MPLS", { .ethertype = 0x8847 }, PARSE_OTHER },
+	{ "PPPoE", { .pppoe = 0x11 }, PARSE_SYN },
+	{ "PPPoE, ACK", { .pppoe = 0x11, .flags = ACK }, PARSE_OTHER },
+	{ "PPPoE in two tags", { .vlan = { 0x88a8, 0x8100 }, .pppoe = 0x11, .extensions = "a" }, PARSE_SYN },
+	{ "PPPoE in three tags", { .vlan = { 0x88a8, 0x8100, 0x8100 }, .pppoe = 0x11 }, PARSE_OTHER },
+	{ "PPPoE, extension headers", { .version = 6, .pppoe = 0x11, .extensions = "hdrfd" }, PARSE_SYN },
+	{ "PPPoE, IPv4 options", { .version = 4, .pppoe = 0x11, .ip_options = 40 }, PARSE_SYN },
+	{ "PPPoE, version 2", { .pppoe = 0x21 }, PARSE_OTHER },
+	{ "PPPoE, code", { .pppoe = 0x11, .pppoe_code = 0xa7 }, PARSE_OTHER },
+	{ "PPPoE, LCP", { .pppoe = 0x11, .ppp_protocol = 0xc021 }, PARSE_OTHER },
+	{ "PPPoE, IPv4 said to be IPv6",
+	  { .version = 4, .pppoe = 0x11, .ppp_protocol = 0x57, .payload = 40 },
+	  PARSE_MALFORMED },
+	{ "PPPoE shorter than its packet", { .version = 4, .pppoe = 0x11, .pppoe_length = 41 }, PARSE_TRUNCATED },
+	{ "PPPoE of length 0", { .pppoe = 0x11, .pppoe_length = SET | 0 }, PARSE_TRUNCATED },
 	{ "IPv4 said to be IPv6", { .version = 4, .ethertype = 0x86dd, .payload = 40 }, PARSE_MALFORMED },
 	{ "IPv6 said to be IPv4", { .version = 6, .ethertype = 0x0800 }, PARSE_MALFORMED },
 };
+
+/* What the parser noted of the Ethernet frame that it saw last. */
+static struct notes notes;
+
+static bool is_pppoe(const uint8_t *data, size_t length)
+{
+	size_t at = 12;
+
+	for (int tags = 0; tags < 2 && at + 2 <= length; tags++)
+		if ((data[at] == 0x81 && data[at + 1] == 0) || (data[at] == 0x88 && data[at + 1] == 0xa8))
+			at += 4;
+	return at + 2 <= length && data[at] == 0x88 && data[at + 1] == 0x64;
+}
+
+/* As for XDP, and as for TC: that makes a difference to PPPoE alone. */
+static enum parse_verdict parse_frame(const uint8_t *data, size_t length, enum parse_depth depth, struct syn *syn)
+{
+	enum parse_verdict plain = parse_ethernet(data, data + length, depth, syn, NULL), verdict;
+	struct syn known = *syn;
+
+	memset(syn, 0xa5, sizeof(*syn));
+	memset(&notes, 0xa5, sizeof(notes));
+	verdict = parse_ethernet(data, data + length, depth, syn, &notes);
+	assert_int_equal(plain, is_pppoe(data, length) ? PARSE_OTHER : verdict);
+	if (!is_pppoe(data, length))
+		assert_memory_equal(&known, syn, sizeof(known));
+	return verdict;
+}
 
 /* Parses `length` bytes that lie at the end of what may be read. */
 static enum parse_verdict parse(const uint8_t *data, size_t length, enum packet_link link, uint16_t ethertype,
@@ -172,9 +214,9 @@ static enum parse_verdict parse(const uint8_t *data, size_t length, enum packet_
 		memcpy(copy, data, length);
 	memset(syn, 0xa5, sizeof(*syn));
 	if (link == PACKET_ETHERNET)
-		verdict = parse_ethernet(copy, copy + length, depth, syn);
+		verdict = parse_frame(copy, length, depth, syn);
 	else
-		verdict = parse_ip(copy, copy + length, 0, htons(ethertype), depth, syn);
+		verdict = parse_ip(copy, copy + length, 0, htons(ethertype), depth, syn, NULL);
 	free(copy);
 	return verdict;
 }
@@ -186,6 +228,24 @@ static const char *verdict_name(enum parse_verdict verdict)
 	return (unsigned int)verdict < ARRAY_SIZE(names) ? names[verdict] : "?";
 }
 
+static void check_notes(const struct packet *packet, const struct packet_spec *spec, const struct syn *syn)
+{
+	const char *extensions = spec->version == 6 && spec->extensions ? spec->extensions : "";
+	bool fragment = strchr(extensions, 'f') || (spec->version == 4 && spec->fragment & 0x2000);
+
+	assert_int_equal(syn->ip_offset, packet->ip);
+	assert_int_equal(notes.fragment, fragment ? 44 : 59);
+	assert_int_equal(notes.routing_offset == NO_HEADER, !strchr(extensions, 'r'));
+	if (extensions[0] == 'r')
+		assert_int_equal(notes.routing_offset, packet->ip + 40);
+	if (!strncmp(extensions, "hdr", 3))
+		assert_int_equal(notes.routing_offset, packet->ip + 40 + 16);
+	if (spec->pppoe)
+		assert_int_equal(notes.packet_end, packet->ip_end);
+	else
+		assert_int_equal(notes.packet_end, UNBOUNDED);
+}
+
 /* What the parser reports of a packet that it takes for a SYN. */
 static void check_found(const struct packet *packet, const struct packet_spec *spec, const struct syn *syn)
 {
@@ -195,7 +255,7 @@ static void check_found(const struct packet *packet, const struct packet_spec *s
 	assert_int_equal(syn->flags, tcp[13]);
 	assert_int_equal(syn->tcp_offset, packet->tcp);
 	assert_int_equal(syn->tcp_length, tcp[12] / 16 * 4);
-	assert_int_equal(syn->covered, spec->extensions && strchr(spec->extensions, 'a'));
+	assert_int_equal(!!syn->covered, spec->extensions && strchr(spec->extensions, 'a'));
 	if (spec->version == 6)
 		assert_int_equal(syn->ip_end, packet->ip + 40 + ip[4] * 256 + ip[5]);
 	else
@@ -213,6 +273,8 @@ static void check_beginning_of_syn(const struct packet *packet, const struct pac
 	assert_int_equal(syn->version, length < packet->ip ? 0 : spec->version);
 	if (verdict == PARSE_SYN)
 		check_found(packet, spec, syn);
+	if (verdict == PARSE_SYN && packet->ip != 0)
+		check_notes(packet, spec, syn);
 }
 
 /* Has neither IPv4 options nor extension headers: then a glance is enough. */
@@ -230,9 +292,8 @@ static void check_row(const struct row *row, const struct packet_spec *spec, enu
 
 	packet_build(&packet, spec, link);
 	for (size_t length = 0; length <= packet.length; length++) {
+		enum parse_verdict glance = parse(packet.data, length, link, ethertype, PARSE_GLANCE, &syn);
 		enum parse_verdict verdict = parse(packet.data, length, link, ethertype, PARSE_WHOLE, &syn);
-		struct syn glanced;
-		enum parse_verdict glance = parse(packet.data, length, link, ethertype, PARSE_GLANCE, &glanced);
 
 		if (row->verdict == PARSE_SYN)
 			check_beginning_of_syn(&packet, spec, length, verdict, &syn);
@@ -258,7 +319,7 @@ static void test_row(void **state)
 			continue;
 		spec.version = version;
 		check_row(row, &spec, PACKET_ETHERNET);
-		if (!spec.vlan[0])
+		if (!spec.vlan[0] && !spec.pppoe)
 			check_row(row, &spec, PACKET_BARE);
 	}
 }
