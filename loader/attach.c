@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * The two hooks, TCX and clsact, behind one table. Not a place that decides what to attach.
+ * The hooks, TCX, clsact and XDP, behind one table. Not a place that decides what to attach.
  */
 #include "attach.h"
 
+#include "link.h"
 #include "netlink.h"
 #include "pins.h"
 
@@ -19,15 +20,6 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-/* include/uapi/linux/bpf.h of Linux 6.6; Debian 12's headers and libbpf 1.1 are older. */
-enum {
-	TCX_INGRESS = 46,      /* BPF_TCX_INGRESS */
-	TCX_EGRESS = 47,       /* BPF_TCX_EGRESS */
-	LINK_TYPE_TCX = 11,    /* BPF_LINK_TYPE_TCX */
-	TCX_PROGRAMS_MAX = 64, /* BPF_MPROG_MAX */
-	TCX_BEFORE = 1U << 3,  /* BPF_F_BEFORE: with no relative, ahead of all others */
-};
-
 /* Our place among clsact filters: early, so that a verdict of another does not end the chain first. */
 enum {
 	FILTER_PRIORITY = 'M',
@@ -35,130 +27,18 @@ enum {
 };
 
 #define PROGRAM_PREFIX "mssbpf_tc_"
-#define LINK_PREFIX "link_"
 
 /*
  * query: 0 and the program's id, -ENOENT when none of ours is there, -EEXIST when somebody else's is in
  * our place, another -errno when that could not be found out. The others: 0 or -errno.
  */
 struct hook_calls {
-	const char *name;
-	int (*query)(const struct maps *maps, const struct mssbpf_key *key, __u32 *program_id);
-	int (*create)(const struct maps *maps, const struct mssbpf_key *key, int program);
-	int (*replace)(const struct maps *maps, const struct mssbpf_key *key, int program);
-	int (*remove)(const struct maps *maps, const struct mssbpf_key *key);
+	const char *name, *mode;
+	int (*query)(const struct maps *maps, const struct mssbpf_key *key, enum hook hook, __u32 *program_id);
+	int (*create)(const struct maps *maps, const struct mssbpf_key *key, enum hook hook, int program);
+	int (*replace)(const struct maps *maps, const struct mssbpf_key *key, enum hook hook, int program);
+	int (*remove)(const struct maps *maps, const struct mssbpf_key *key, enum hook hook);
 };
-
-/* TCX: a link, pinned beside the maps. */
-
-struct link_path {
-	char text[512];
-};
-
-static struct link_path link_path_of(const struct maps *maps, const struct mssbpf_key *key)
-{
-	struct link_path path;
-
-	snprintf(path.text, sizeof(path.text), "%s/" LINK_PREFIX "%u_%s", maps->folder, key->ifindex,
-		 direction_name(key->direction));
-	return path;
-}
-
-static enum bpf_attach_type tcx_type(const struct mssbpf_key *key)
-{
-	return (enum bpf_attach_type)(key->direction == MSSBPF_EGRESS ? TCX_EGRESS : TCX_INGRESS);
-}
-
-/*
- * Reads a pinned link. Returns its fd, -ENOENT when there is none or it is no TCX link, or another -errno.
- */
-static int link_open(const char *path, struct bpf_link_info *info)
-{
-	__u32 length = sizeof(*info);
-	int err, fd = bpf_obj_get(path);
-
-	if (fd < 0)
-		return fd;
-	*info = (struct bpf_link_info){};
-	err = bpf_obj_get_info_by_fd(fd, info, &length);
-	if (!err && info->type != LINK_TYPE_TCX)
-		err = -ENOENT;
-	if (err)
-		close(fd);
-	return err ?: fd;
-}
-
-/* The device of a TCX link, 0 when it is gone: laid out as the netns member, which old headers have. */
-static __u32 link_ifindex(const struct bpf_link_info *info)
-{
-	return info->netns.netns_ino;
-}
-
-/* A link follows its device to another namespace: only the programs of the device here tell. */
-static int tcx_query(const struct maps *maps, const struct mssbpf_key *key, __u32 *program_id)
-{
-	__u32 ids[TCX_PROGRAMS_MAX], count = TCX_PROGRAMS_MAX;
-	struct bpf_link_info info;
-	int err, fd = link_open(link_path_of(maps, key).text, &info);
-
-	if (fd < 0)
-		return fd;
-	close(fd);
-	if (link_ifindex(&info) != key->ifindex)
-		return -ENOENT;
-	err = bpf_prog_query(key->ifindex, tcx_type(key), 0, NULL, ids, &count);
-	if (err)
-		return err == -ENODEV ? -ENOENT : err;
-	*program_id = info.prog_id;
-	for (__u32 i = 0; i < count; i++)
-		if (ids[i] == info.prog_id)
-			return 0;
-	return -ENOENT;
-}
-
-static int tcx_create(const struct maps *maps, const struct mssbpf_key *key, int program)
-{
-	LIBBPF_OPTS(bpf_link_create_opts, options, .flags = TCX_BEFORE);
-	struct link_path path = link_path_of(maps, key);
-	int err, fd = bpf_link_create(program, key->ifindex, tcx_type(key), &options);
-
-	if (fd < 0)
-		return fd;
-	unlink(path.text); /* of a device that is gone, and had this index */
-	err = bpf_obj_pin(fd, path.text);
-	close(fd);
-	return err;
-}
-
-static int tcx_replace(const struct maps *maps, const struct mssbpf_key *key, int program)
-{
-	struct bpf_link_info info;
-	int err, fd = link_open(link_path_of(maps, key).text, &info);
-
-	if (fd < 0)
-		return fd;
-	err = bpf_link_update(fd, program, NULL);
-	close(fd);
-	return err;
-}
-
-static int tcx_remove(const struct maps *maps, const struct mssbpf_key *key)
-{
-	struct link_path path = link_path_of(maps, key);
-	struct bpf_link_info info;
-	int err = 0, fd = link_open(path.text, &info);
-
-	if (fd == -ENOENT)
-		return 0;
-	if (fd < 0)
-		return fd;
-	if (link_ifindex(&info))
-		err = bpf_link_detach(fd); /* somebody else may hold the link open */
-	close(fd);
-	if (!err && unlink(path.text))
-		err = -errno;
-	return err;
-}
 
 /* clsact: a filter with our handle and priority. */
 
@@ -228,13 +108,14 @@ static int clsact_side_of(const struct mssbpf_key *key, struct clsact_side *side
 	return clsact_look(key->ifindex, clsact_minor(key), FILTER_PRIORITY, FILTER_HANDLE, PROGRAM_PREFIX, side);
 }
 
-static int clsact_query(const struct maps *maps, const struct mssbpf_key *key, __u32 *program_id)
+static int clsact_query(const struct maps *maps, const struct mssbpf_key *key, enum hook hook, __u32 *program_id)
 {
 	struct clsact_side side;
 	int kind = key->direction == MSSBPF_EGRESS ? clsact_find(key->ifindex) : CLSACT_QDISC;
 	int err = kind == CLSACT_INGRESS ? -ENOENT : clsact_side_of(key, &side);
 
 	(void)maps;
+	(void)hook;
 	if (err)
 		return err;
 	*program_id = side.program;
@@ -266,35 +147,37 @@ static int clsact_is_idle(const struct mssbpf_key *key)
 	return err ?: !near.others && (near.ours || !near.taken) && !far.others && !far.taken;
 }
 
-static int clsact_create(const struct maps *maps, const struct mssbpf_key *key, int program)
+static int clsact_create(const struct maps *maps, const struct mssbpf_key *key, enum hook hook, int program)
 {
-	struct bpf_tc_hook hook = clsact_hook(key);
+	struct bpf_tc_hook place = clsact_hook(key);
 	struct bpf_tc_opts filter = clsact_filter(program, 0);
 	int err, kind = clsact_find(key->ifindex);
 
+	(void)hook;
 	if (kind < 0)
 		return kind;
 	/* An ingress qdisc takes filters for egress too, and runs them on ingress. */
 	if (kind == CLSACT_INGRESS && key->direction == MSSBPF_EGRESS)
 		return -EBUSY;
 	if (kind != CLSACT_NONE)
-		return bpf_tc_attach(&hook, &filter);
+		return bpf_tc_attach(&place, &filter);
 
 	/* Said before it is so: we may be killed between. */
-	err = clsact_own(maps, key->ifindex, MSSBPF_CLSACT_CREATING) ?: bpf_tc_hook_create(&hook);
+	err = clsact_own(maps, key->ifindex, MSSBPF_CLSACT_CREATING) ?: bpf_tc_hook_create(&place);
 	if (err == -EEXIST) /* somebody else was faster */
-		return clsact_own(maps, key->ifindex, MSSBPF_CLSACT_FOREIGN) ?: bpf_tc_attach(&hook, &filter);
-	err = err ?: bpf_tc_attach(&hook, &filter);
+		return clsact_own(maps, key->ifindex, MSSBPF_CLSACT_FOREIGN) ?: bpf_tc_attach(&place, &filter);
+	err = err ?: bpf_tc_attach(&place, &filter);
 	return err ?: clsact_own(maps, key->ifindex, MSSBPF_CLSACT_OURS);
 }
 
-static int clsact_replace(const struct maps *maps, const struct mssbpf_key *key, int program)
+static int clsact_replace(const struct maps *maps, const struct mssbpf_key *key, enum hook hook, int program)
 {
-	struct bpf_tc_hook hook = clsact_hook(key);
+	struct bpf_tc_hook place = clsact_hook(key);
 	struct bpf_tc_opts filter = clsact_filter(program, BPF_TC_F_REPLACE);
 
 	(void)maps;
-	return bpf_tc_attach(&hook, &filter);
+	(void)hook;
+	return bpf_tc_attach(&place, &filter);
 }
 
 /*
@@ -317,14 +200,14 @@ static int clsact_is_ours_alone(const struct maps *maps, const struct mssbpf_key
 }
 
 /* Removes our filter; and with it the qdisc, if that is ours and nothing else is in it. */
-static int clsact_remove(const struct maps *maps, const struct mssbpf_key *key)
+static int clsact_remove(const struct maps *maps, const struct mssbpf_key *key, enum hook hook)
 {
 	LIBBPF_OPTS(bpf_tc_hook, qdisc, .ifindex = key->ifindex, .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
 	const struct mssbpf_key other = { key->ifindex, !key->direction };
-	struct bpf_tc_hook hook = clsact_hook(key);
+	struct bpf_tc_hook place = clsact_hook(key);
 	struct bpf_tc_opts filter = clsact_filter(0, 0);
 	__u32 program_id;
-	int alone, err = clsact_query(maps, key, &program_id);
+	int alone, err = clsact_query(maps, key, hook, &program_id);
 	bool attached = !err;
 
 	if (err && err != -ENOENT)
@@ -335,18 +218,20 @@ static int clsact_remove(const struct maps *maps, const struct mssbpf_key *key)
 	if (alone)
 		err = bpf_tc_hook_destroy(&qdisc);
 	else
-		err = attached ? bpf_tc_detach(&hook, &filter) : 0;
+		err = attached ? bpf_tc_detach(&place, &filter) : 0;
 	/* Without a filter of ours in it, a qdisc may be replaced unseen: it is ours no more. */
 	if (!err && !alone)
-		err = clsact_query(maps, &other, &program_id);
+		err = clsact_query(maps, &other, hook, &program_id);
 	else if (!err)
 		err = -ENOENT;
 	return err == -ENOENT || err == -EEXIST ? clsact_own(maps, key->ifindex, MSSBPF_CLSACT_FOREIGN) : err;
 }
 
 static const struct hook_calls hooks[HOOKS] = {
-	[HOOK_TCX] = { "tcx", tcx_query, tcx_create, tcx_replace, tcx_remove },
-	[HOOK_CLSACT] = { "clsact", clsact_query, clsact_create, clsact_replace, clsact_remove },
+	[HOOK_TCX] = { "tcx", NULL, link_query, link_create, link_replace, link_remove },
+	[HOOK_CLSACT] = { "clsact", NULL, clsact_query, clsact_create, clsact_replace, clsact_remove },
+	[HOOK_XDP_NATIVE] = { "xdp", "native", link_query, link_create, link_replace, link_remove },
+	[HOOK_XDP_GENERIC] = { "xdp", "generic", link_query, link_create, link_replace, link_remove },
 };
 
 const char *hook_name(enum hook hook)
@@ -354,24 +239,14 @@ const char *hook_name(enum hook hook)
 	return hooks[hook].name;
 }
 
+const char *hook_mode(enum hook hook)
+{
+	return hooks[hook].mode;
+}
+
 const char *direction_name(unsigned int direction)
 {
 	return direction == MSSBPF_EGRESS ? "egress" : "ingress";
-}
-
-bool tcx_supported(void)
-{
-	__u32 count = 0;
-
-	/* The loopback's index in every namespace: a kernel without TCX does not know the attach type. */
-	return bpf_prog_query(1, (enum bpf_attach_type)TCX_EGRESS, 0, NULL, NULL, &count) != -EINVAL;
-}
-
-bool tcx_in_use(const struct mssbpf_key *key)
-{
-	__u32 count = 0;
-
-	return !bpf_prog_query(key->ifindex, tcx_type(key), 0, NULL, NULL, &count) && count;
 }
 
 int link_of_device(unsigned short arphrd)
@@ -413,10 +288,31 @@ bool ingress_is_readable(unsigned short arphrd)
 	}
 }
 
+int xdp_occupant_find(unsigned int ifindex, struct xdp_occupant *occupant)
+{
+	struct xdp_programs programs;
+	struct bpf_prog_info info = {};
+	__u32 length = sizeof(info);
+	int err = xdp_look(ifindex, &programs), fd;
+
+	*occupant = (struct xdp_occupant){};
+	if (err)
+		return err;
+	occupant->program_id = programs.native ?: programs.generic ?: programs.offloaded;
+	occupant->mode = programs.native ? "native" : programs.generic ? "generic" : "offloaded";
+	fd = occupant->program_id ? bpf_prog_get_fd_by_id(occupant->program_id) : -ENOENT;
+	if (fd < 0)
+		return 0;
+	if (!bpf_obj_get_info_by_fd(fd, &info, &length))
+		memcpy(occupant->name, info.name, sizeof(occupant->name) - 1);
+	close(fd);
+	return 0;
+}
+
 int attachment_query(const struct maps *maps, const struct mssbpf_key *key, enum hook *hook, __u32 *program_id)
 {
 	for (*hook = 0; *hook < HOOKS; (*hook)++) {
-		int err = hooks[*hook].query(maps, key, program_id);
+		int err = hooks[*hook].query(maps, key, *hook, program_id);
 
 		if (err != -ENOENT && err != -EEXIST)
 			return err;
@@ -424,27 +320,58 @@ int attachment_query(const struct maps *maps, const struct mssbpf_key *key, enum
 	return -ENOENT;
 }
 
-int attachment_set(const struct maps *maps, const struct mssbpf_key *key, enum hook current, enum hook hook,
-		   enum mssbpf_link link)
+/* Tells whether our program is surely at another hook than this one. */
+static bool attached_elsewhere(const struct maps *maps, const struct mssbpf_key *key, enum hook hook)
 {
-	int program = maps->programs[link][key->direction];
 	__u32 program_id;
-	bool fresh;
+
+	for (enum hook other = 0; other < HOOKS; other++)
+		if (other != hook && !hooks[other].query(maps, key, other, &program_id))
+			return true;
+	return false;
+}
+
+/* As attachment_set(), where no other mode of XDP is in the way. */
+static int attachment_put(const struct maps *maps, const struct mssbpf_key *key, enum hook current, enum hook hook,
+			  enum mssbpf_link link)
+{
+	int program = maps->programs[hooks[hook].mode ? PROGRAMS_XDP : link][key->direction];
+	bool fresh, created = false;
+	__u32 program_id;
 	int err = 0;
 
 	/* At another hook than this it may still be here, too: the command that moved it was killed. */
 	if (current != hook)
-		err = current == HOOKS ? -ENOENT : hooks[hook].query(maps, key, &program_id);
+		err = current == HOOKS ? -ENOENT : hooks[hook].query(maps, key, hook, &program_id);
 	fresh = err == -ENOENT;
-	if (fresh)
-		err = hooks[hook].create(maps, key, program);
-	else if (!err)
-		err = hooks[hook].replace(maps, key, program);
+	if (fresh) {
+		err = hooks[hook].create(maps, key, hook, program);
+		created = !err;
+	} else if (!err) {
+		err = hooks[hook].replace(maps, key, hook, program);
+	}
 	for (enum hook other = 0; other < HOOKS && !err; other++)
 		if (other != hook)
-			err = hooks[other].remove(maps, key);
-	if (err && fresh)
-		hooks[hook].remove(maps, key);
+			err = hooks[other].remove(maps, key, other);
+	/* If the other one went before something failed, this one has to stay. */
+	if (err && fresh && (!created || current == HOOKS || attached_elsewhere(maps, key, hook)))
+		hooks[hook].remove(maps, key, hook);
+	return err;
+}
+
+int attachment_set(const struct maps *maps, const struct mssbpf_key *key, enum hook current, enum hook hook,
+		   enum mssbpf_link link)
+{
+	enum hook between = tcx_supported() ? HOOK_TCX : HOOK_CLSACT;
+	int err;
+
+	if (current == HOOKS || current == hook || !hooks[current].mode || !hooks[hook].mode)
+		return attachment_put(maps, key, current, hook, link);
+
+	/* A device has one mode of XDP at a time: TC clamps while it changes. */
+	err = attachment_put(maps, key, current, between, link) ?: attachment_put(maps, key, between, hook, link);
+	if (err)
+		attachment_put(maps, key, between, current, link);
 	return err;
 }
 
@@ -455,7 +382,7 @@ int attachment_remove(const struct maps *maps, const struct mssbpf_key *key)
 	int err = owner < 0 ? owner : clsact_own(maps, key->ifindex, owner);
 
 	for (enum hook hook = 0; hook < HOOKS && !err; hook++)
-		err = hooks[hook].remove(maps, key);
+		err = hooks[hook].remove(maps, key, hook);
 	return err ?: maps_entry_remove(maps, key);
 }
 
@@ -470,7 +397,7 @@ static bool folder_has_filters(const char *folder)
 	snprintf(other.folder, sizeof(other.folder), "%s", folder);
 	found = pins_peek(&other) || maps_entries(&other, &entries, &count);
 	for (size_t i = 0; i < count && !found; i++)
-		found = access(link_path_of(&other, &entries[i].key).text, F_OK);
+		found = !link_is_pinned(&other, &entries[i].key);
 	free(entries);
 	if (other.limits >= 0)
 		close(other.limits);
@@ -484,18 +411,10 @@ bool folder_is_dead(const char *folder)
 	bool dead = false, alive = false;
 
 	while (directory && !alive && (file = readdir(directory))) {
-		struct bpf_link_info info;
-		struct link_path path;
-		int fd;
-
-		if (strncmp(file->d_name, LINK_PREFIX, strlen(LINK_PREFIX)))
+		if (!link_is_name(file->d_name))
 			continue;
-		snprintf(path.text, sizeof(path.text), "%s/%s", folder, file->d_name);
-		fd = link_open(path.text, &info);
-		alive = fd < 0 || link_ifindex(&info);
+		alive = link_is_alive(folder, file->d_name);
 		dead = true;
-		if (fd >= 0)
-			close(fd);
 	}
 	if (directory)
 		closedir(directory);

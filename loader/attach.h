@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Puts a program on a device and takes it off again: by a pinned TCX link, or by a clsact filter. Not
+ * Puts a program on a device and takes it off again: by a pinned link, TCX or XDP, or by a clsact filter. Not
  * about limits: those are entries of maps.h.
  *
  * Only what is ours is changed or removed: a link by its pin, a filter by our handle and priority and
@@ -11,9 +11,13 @@
 
 #include "maps.h"
 
+#include <linux/bpf.h>
+
 enum hook {
 	HOOK_TCX,
 	HOOK_CLSACT,
+	HOOK_XDP_NATIVE, /* ingress of devices with an Ethernet header only */
+	HOOK_XDP_GENERIC,
 	HOOKS,
 };
 
@@ -23,8 +27,9 @@ bool tcx_supported(void);
 /* Tells whether a program is attached there by TCX, whoever it is of. */
 bool tcx_in_use(const struct mssbpf_key *key);
 
-/* "tcx" or "clsact"; "egress" or "ingress". */
+/* "tcx", "clsact" or "xdp"; "native" or "generic", NULL for TC; "egress" or "ingress". */
 const char *hook_name(enum hook hook);
+const char *hook_mode(enum hook hook);
 const char *direction_name(unsigned int direction);
 
 /*
@@ -38,8 +43,18 @@ int link_of_device(unsigned short arphrd);
  */
 bool ingress_is_readable(unsigned short arphrd);
 
+/* Another's XDP program, and in which mode it is there. */
+struct xdp_occupant {
+	__u32 program_id; /* 0: there is none */
+	const char *mode;
+	char name[BPF_OBJ_NAME_LEN];
+};
+
+/* Finds out which XDP program is on the device. Returns 0 or -errno. */
+int xdp_occupant_find(unsigned int ifindex, struct xdp_occupant *occupant);
+
 /*
- * Looks for our program at either hook. Returns 0 with the hook and the program's id, -ENOENT when none
+ * Looks for our program at every hook. Returns 0 with the hook and the program's id, -ENOENT when none
  * of ours is there (but perhaps somebody else's in our place), or another -errno when that could not be found out.
  */
 int attachment_query(const struct maps *maps, const struct mssbpf_key *key, enum hook *hook, __u32 *program_id);
@@ -47,15 +62,16 @@ int attachment_query(const struct maps *maps, const struct mssbpf_key *key, enum
 /*
  * Attaches the program for `link` at the hook, or puts it there in place of the one that is: no packet
  * passes without one. `current` is where attachment_query() found it, HOOKS if nowhere. Its entry is in the map before.
- * An attachment at the other hook goes after. What fails is taken back. Returns 0, -ENODEV when the device is gone,
+ * An attachment at another hook goes after. What fails is taken back. Returns 0, -ENODEV when the device is gone,
  * -EEXIST when a filter of somebody else has our handle and priority, -EBUSY when an `ingress` qdisc stands in the
- * place of clsact, or another -errno.
+ * place of clsact, either of these when an XDP program is on the device, or another -errno; from native XDP that may
+ * be the driver's refusal.
  */
 int attachment_set(const struct maps *maps, const struct mssbpf_key *key, enum hook current, enum hook hook,
 		   enum mssbpf_link link);
 
 /*
- * Removes the attachment at either hook, with it the qdisc when it is ours and unused, then the entry.
+ * Removes the attachment at whatever hook, with it the qdisc when it is ours and unused, then the entry.
  * That there is nothing to remove is no error. Returns 0 or -errno; then the entry is still there.
  */
 int attachment_remove(const struct maps *maps, const struct mssbpf_key *key);

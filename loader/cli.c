@@ -119,7 +119,7 @@ static int option_store(const struct verb *verb, const struct option_spec *spec,
 	case OPTION_WORD:
 		word = word_find(spec->words, value);
 		if (word >= 0) {
-			*(unsigned int *)place = word;
+			*(unsigned int *)place = word + 1;
 			return EXIT_DONE;
 		}
 		return usage_error(verb, "%s: --%s '%s': not one of %s", verb->name, spec->name, value, spec->value);

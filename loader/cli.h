@@ -17,18 +17,25 @@ enum {
 	EXIT_USAGE = 2,
 };
 
-/* What --hook may say. */
+/* What --hook may say; 0: not given. */
 enum hook_choice {
-	CHOOSE_TC, /* TCX where the kernel has it, else clsact */
+	CHOOSE_TC = 1, /* TCX where the kernel has it, else clsact */
 	CHOOSE_TCX,
 	CHOOSE_CLSACT,
+	CHOOSE_XDP,
 };
 
-/* What --direction may say; the first two are enum mssbpf_direction's. */
+/* What --direction may say; 0: not given. */
 enum direction_choice {
-	CHOOSE_EGRESS,
+	CHOOSE_EGRESS = 1,
 	CHOOSE_INGRESS,
 	CHOOSE_BOTH,
+};
+
+/* What --xdp-mode may say; 0: not given. */
+enum xdp_mode_choice {
+	CHOOSE_NATIVE = 1,
+	CHOOSE_GENERIC,
 };
 
 /* All options of all verbs; a verb's table says which of them it takes. */
@@ -46,6 +53,7 @@ struct options {
 	unsigned int max_entries; /* of the maps; 0: not given */
 	unsigned int direction;	  /* enum direction_choice */
 	unsigned int hook;	  /* enum hook_choice */
+	unsigned int xdp_mode;	  /* enum xdp_mode_choice */
 	unsigned int link_mtu;	  /* bytes; 0: not given; also --underlay-mtu */
 	const char *encap;	  /* a stack of layers, overhead.h; NULL: not given */
 	bool list;
@@ -63,7 +71,7 @@ struct options {
 enum option_type {
 	OPTION_FLAG,   /* bool */
 	OPTION_NUMBER, /* unsigned int, min..max, or NUMBER_WORD(the index in words) */
-	OPTION_WORD,   /* unsigned int: the index in words */
+	OPTION_WORD,   /* unsigned int: the index in words, counted from 1 */
 	OPTION_TEXT,   /* const char * */
 };
 

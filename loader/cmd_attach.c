@@ -29,7 +29,8 @@ enum { TCX_AT_ONCE = 64 };
 enum { MTU_AUTO, MTU_ROUTE };
 static const char *const mtu_words[] = { [MTU_AUTO] = "auto", [MTU_ROUTE] = "route", NULL };
 static const char *const direction_words[] = { "egress", "ingress", "both", NULL };
-static const char *const hook_words[] = { "tc", "tcx", "clsact", NULL };
+static const char *const hook_words[] = { "tc", "tcx", "clsact", "xdp", NULL };
+static const char *const xdp_mode_words[] = { "native", "generic", NULL };
 
 static const struct option_spec attach_options[] = {
 	{ "mtu", 'm', "N|auto|route",
@@ -46,10 +47,12 @@ static const struct option_spec attach_options[] = {
 	  .offset = offsetof(struct options, mss4), .min = 1, .max = MSS_MAX, .unit = "bytes" },
 	{ "mss6", 0, "N", "MSS limit over IPv6 (default: MTU - 60)", OPTION_NUMBER,
 	  .offset = offsetof(struct options, mss6), .min = 1, .max = MSS_MAX, .unit = "bytes" },
-	{ "direction", 'd', "egress|ingress|both", "which packets to clamp (default: egress)", OPTION_WORD,
-	  .offset = offsetof(struct options, direction), .words = direction_words },
-	{ "hook", 0, "tc|tcx|clsact", "where to attach (default: tc: tcx, for many or before Linux 6.6 clsact)",
+	{ "direction", 'd', "egress|ingress|both", "which packets to clamp (default: egress; xdp: ingress)",
+	  OPTION_WORD, .offset = offsetof(struct options, direction), .words = direction_words },
+	{ "hook", 0, "tc|tcx|clsact|xdp", "where to attach (default: tc: tcx, for many or before Linux 6.6 clsact)",
 	  OPTION_WORD, .offset = offsetof(struct options, hook), .words = hook_words },
+	{ "xdp-mode", 0, "native|generic", "of --hook xdp (default: native, or else generic)", OPTION_WORD,
+	  .offset = offsetof(struct options, xdp_mode), .words = xdp_mode_words },
 	{ "dry-run", 0, NULL, "count what would be clamped, change nothing", OPTION_FLAG,
 	  .offset = offsetof(struct options, dry_run) },
 	{ "max-entries", 0, "N", "size of new maps: interfaces times directions", OPTION_NUMBER,
@@ -189,6 +192,34 @@ static int limit_compute(const struct order *order, const struct device *device,
 	return 0;
 }
 
+/* A bond runs native XDP on its ports, and the program sees their indexes. */
+static bool is_bond(const struct device *device)
+{
+	return !strcmp(device->kind, "bond");
+}
+
+/* Tells whether packets of this direction are asked for. */
+static bool direction_wanted(const struct options *options, enum mssbpf_direction direction)
+{
+	if (!options->direction)
+		return direction == (options->hook == CHOOSE_XDP ? MSSBPF_INGRESS : MSSBPF_EGRESS);
+	return options->direction == CHOOSE_BOTH ||
+	       options->direction == (direction == MSSBPF_EGRESS ? CHOOSE_EGRESS : CHOOSE_INGRESS);
+}
+
+/* Why XDP is not for this device, or NULL. */
+static const char *xdp_refused(const struct device *device, const struct options *options)
+{
+	if (link_of_device(device->arphrd) == MSSBPF_LINK_NONE)
+		return "XDP sees packets with an Ethernet header, and on this device they have none: --hook tc";
+	if (device->redirected)
+		return "what is redirected to an ifb does not pass XDP there: --hook tc";
+	if (is_bond(device) && options->xdp_mode == CHOOSE_NATIVE)
+		return "a bond runs native XDP on its ports, which counts as theirs: attach to them, or say "
+		       "--xdp-mode generic";
+	return NULL;
+}
+
 /* Tells whether a device cannot be clamped, and writes why. */
 static bool device_refused(const struct device *device, const struct options *options, char why[WHY_SIZE])
 {
@@ -199,7 +230,9 @@ static bool device_refused(const struct device *device, const struct options *op
 	else if (device->outer_header)
 		reason = "GRE without a fixed remote: its packets begin with the outer header, which this program does "
 			 "not read; attach to the interface where they come from, --direction ingress";
-	else if (options->direction != CHOOSE_EGRESS && !ingress_is_readable(device->arphrd))
+	else if (options->hook == CHOOSE_XDP)
+		reason = xdp_refused(device, options);
+	else if (direction_wanted(options, MSSBPF_INGRESS) && !ingress_is_readable(device->arphrd))
 		reason = "packets that arrive by an IP tunnel cannot be read before Linux 5.14: use --direction egress";
 	if (reason)
 		snprintf(why, WHY_SIZE, "%s", reason);
@@ -211,15 +244,39 @@ static bool device_refused(const struct device *device, const struct options *op
 	return true;
 }
 
-/* Says why an attachment failed. */
-static void attach_explain(const struct maps *maps, const char *name, enum hook hook, int err)
+/* Says why XDP was refused, by others' programs or by the driver. */
+static void xdp_explain(const struct device *device, enum hook hook, int err)
 {
+	struct xdp_occupant occupant;
+
+	if ((err == -EBUSY || err == -EEXIST) && !xdp_occupant_find(device->ifindex, &occupant) && occupant.program_id)
+		error("%s: another XDP program is there, %s, id %u, %s: left in place; a device runs one: "
+		      "--hook tc runs beside it",
+		      device->name, *occupant.name ? occupant.name : "without a name", occupant.program_id,
+		      occupant.mode);
+	else if (err == -EBUSY || err == -EEXIST)
+		error("%s: an XDP program is on a device above it: 'ip link' shows it; --hook tc runs beside it",
+		      device->name);
+	else if (hook == HOOK_XDP_NATIVE)
+		error("%s: its driver refuses native XDP: %s%s; --xdp-mode generic, or --hook tc", device->name,
+		      strerror(-err), err == -ERANGE || err == -EINVAL ? " (perhaps for its MTU)" : "");
+	else
+		error("%s: cannot attach at xdp, generic mode: %s", device->name, strerror(-err));
+}
+
+/* Says why an attachment failed. */
+static void attach_explain(const struct maps *maps, const struct device *device, enum hook hook, int err)
+{
+	const char *name = device->name;
+
 	if (err == -E2BIG)
 		error("%s: the maps are full with %u entries, one for each interface and direction; to raise that: "
 		      "'mssbpf detach --all', then attach with --max-entries N (at most %u)",
 		      name, maps->max_entries, MAX_ENTRIES_LIMIT);
 	else if (err == -ENODEV)
 		error("%s: gone while it was being attached", name);
+	else if (hook_mode(hook))
+		xdp_explain(device, hook, err);
 	else if (err == -EEXIST)
 		error("%s: another program's filter has our priority and handle in clsact: 'tc filter show dev %s' "
 		      "shows it",
@@ -240,15 +297,32 @@ static void attach_explain(const struct maps *maps, const char *name, enum hook 
  * The hook to attach at: the one that is asked for; else where it is; else the best the kernel has. That is not TCX
  * when there are many to attach, unless somebody is there already, who would otherwise run ahead and may end the chain.
  */
-static enum hook hook_choose(const struct order *order, const struct mssbpf_key *key, bool attached, enum hook current)
+static enum hook hook_choose(const struct order *order, const struct device *device, const struct mssbpf_key *key,
+			     bool attached, enum hook current)
 {
-	if (order->options->hook == CHOOSE_TCX)
+	const struct options *options = order->options;
+
+	switch (options->hook) {
+	case CHOOSE_TCX:
 		return HOOK_TCX;
-	if (order->options->hook == CHOOSE_CLSACT)
+	case CHOOSE_CLSACT:
 		return HOOK_CLSACT;
-	if (attached)
+	case CHOOSE_XDP:
+		if (options->xdp_mode)
+			return options->xdp_mode == CHOOSE_NATIVE ? HOOK_XDP_NATIVE : HOOK_XDP_GENERIC;
+		if (attached && hook_mode(current))
+			return current;
+		return is_bond(device) ? HOOK_XDP_GENERIC : HOOK_XDP_NATIVE;
+	}
+	if (attached && !(options->hook == CHOOSE_TC && hook_mode(current)))
 		return current;
 	return tcx_supported() && (!order->many || tcx_in_use(key)) ? HOOK_TCX : HOOK_CLSACT;
+}
+
+/* Tells whether generic XDP may do what native XDP did not: not when the place is taken, or the device gone. */
+static bool generic_may_do(const struct options *options, enum hook hook, int err)
+{
+	return hook == HOOK_XDP_NATIVE && !options->xdp_mode && err != -EBUSY && err != -EEXIST && err != -ENODEV;
 }
 
 /* An interface that a pattern matched and that is gone by now: there is nothing to clamp, and nothing failed. */
@@ -263,6 +337,7 @@ static int attach_direction(const struct maps *maps, const struct selected *sele
 {
 	const struct device *device = &selected->device;
 	const struct mssbpf_key key = { device->ifindex, direction };
+	const enum mssbpf_link link = link_of_device(device->arphrd);
 	struct mssbpf_limit old;
 	enum hook wanted, current;
 	__u32 program_id;
@@ -278,10 +353,18 @@ static int attach_direction(const struct maps *maps, const struct selected *sele
 		return err;
 	}
 	limit.clsact = owner;
-	wanted = hook_choose(order, &key, !found, current);
+	wanted = hook_choose(order, device, &key, !found, current);
+	if (found)
+		current = HOOKS;
 
-	err = maps_entry_set(maps, &key, &limit)
-		      ?: attachment_set(maps, &key, found ? HOOKS : current, wanted, link_of_device(device->arphrd));
+	err = maps_entry_set(maps, &key, &limit);
+	if (!err) {
+		err = attachment_set(maps, &key, current, wanted, link);
+		if (err && generic_may_do(order->options, wanted, err)) {
+			wanted = HOOK_XDP_GENERIC;
+			err = attachment_set(maps, &key, current, wanted, link);
+		}
+	}
 	if (!err)
 		return 0;
 	if (known == -ENOENT)
@@ -289,13 +372,8 @@ static int attach_direction(const struct maps *maps, const struct selected *sele
 	else
 		maps_entry_set(maps, &key, &old);
 	if (!is_no_loss(selected, err))
-		attach_explain(maps, device->name, wanted, err);
+		attach_explain(maps, device, wanted, err);
 	return err;
-}
-
-static bool direction_wanted(const struct options *options, enum mssbpf_direction direction)
-{
-	return options->direction == CHOOSE_BOTH || options->direction == (unsigned int)direction;
 }
 
 /* Attaches in the directions that are asked for: in all, or when one fails in none that is new. */
@@ -418,6 +496,11 @@ static int attach_run(const struct options *options)
 
 	if (!options->interface_count)
 		return usage_error(&verb_attach, "attach: name one interface at least");
+	if (options->hook == CHOOSE_XDP && (options->direction == CHOOSE_EGRESS || options->direction == CHOOSE_BOTH))
+		return usage_error(&verb_attach,
+				   "attach: --hook xdp sees only packets that arrive: --direction ingress");
+	if (options->xdp_mode && options->hook != CHOOSE_XDP)
+		return usage_error(&verb_attach, "attach: --xdp-mode goes with --hook xdp");
 	status = order_read(options, &order);
 	if (status)
 		return status;

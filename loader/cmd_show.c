@@ -83,6 +83,8 @@ static struct json_object *row_json(const struct report *report, const struct re
 	json_object_object_add(object, "ifindex", json_object_new_uint64(row->entry.key.ifindex));
 	json_object_object_add(object, "direction", json_object_new_string(direction_name(row->entry.key.direction)));
 	json_object_object_add(object, "hook", json_object_new_string(hook_name(row->hook)));
+	if (hook_mode(row->hook))
+		json_object_object_add(object, "xdp_mode", json_object_new_string(hook_mode(row->hook)));
 	json_object_object_add(object, "mtu", json_number(limit->mtu, is_by_route(limit)));
 	json_object_object_add(object, "mss4", json_number(limit->order.mss4, varies(limit, MSSBPF_LIVE_IPV4)));
 	json_object_object_add(object, "mss6", json_number(limit->order.mss6, varies(limit, MSSBPF_LIVE_IPV6)));
@@ -120,7 +122,8 @@ static void show_text(const struct report *report)
 
 		table_add(&table, "%s", row->interface);
 		table_add(&table, "%s", direction_name(row->entry.key.direction));
-		table_add(&table, "%s", hook_name(row->hook));
+		table_add(&table, "%s%s%s", hook_name(row->hook), hook_mode(row->hook) ? "-" : "",
+			  hook_mode(row->hook) ?: "");
 		table_add(&table, "%s", mode_name(limit));
 		table_number(&table, limit->mtu, is_by_route(limit));
 		table_number(&table, limit->order.mss4, varies(limit, MSSBPF_LIVE_IPV4));

@@ -10,14 +10,20 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* Programs for a kind of device and a direction; those for XDP stand behind. */
+enum {
+	PROGRAMS_XDP = MSSBPF_LINKS,
+	PROGRAM_KINDS,
+};
+
 /* What is open of the pins; see pins.h. */
 struct maps {
 	char folder[80]; /* of this network namespace */
 	int lock;	 /* -1: nothing is pinned, the other fds are -1 too */
 	int limits;
 	int counters;
-	int programs[MSSBPF_LINKS][MSSBPF_DIRECTIONS]; /* fds, after pins_create() */
-	bool outdated;				       /* attached programs came from another build */
+	int programs[PROGRAM_KINDS][MSSBPF_DIRECTIONS]; /* fds, after pins_create() */
+	bool outdated;					/* attached programs came from another build */
 	unsigned int max_entries;
 	unsigned int abilities; /* enum mssbpf_abilities of the pinned programs */
 };

@@ -245,6 +245,35 @@ int device_data_get(unsigned int ifindex, int (*each)(const struct nlattr *data,
 	return netlink_ask(NETLINK_ROUTE, request, device_data_read, &reader) ?: reader.err;
 }
 
+static int xdp_read(const struct nlmsghdr *message, void *context)
+{
+	const struct nlattr *info[IFLA_MAX + 1] = {}, *parts[IFLA_XDP_MAX + 1] = {};
+	struct xdp_programs *programs = context;
+
+	attributes_of_message(message, sizeof(struct ifinfomsg), info, IFLA_MAX + 1);
+	if (info[IFLA_XDP])
+		attributes_of_nest(info[IFLA_XDP], parts, IFLA_XDP_MAX + 1);
+	if (parts[IFLA_XDP_DRV_PROG_ID])
+		programs->native = mnl_attr_get_u32(parts[IFLA_XDP_DRV_PROG_ID]);
+	if (parts[IFLA_XDP_SKB_PROG_ID])
+		programs->generic = mnl_attr_get_u32(parts[IFLA_XDP_SKB_PROG_ID]);
+	if (parts[IFLA_XDP_HW_PROG_ID])
+		programs->offloaded = mnl_attr_get_u32(parts[IFLA_XDP_HW_PROG_ID]);
+	return MNL_CB_STOP;
+}
+
+int xdp_look(unsigned int ifindex, struct xdp_programs *programs)
+{
+	char buffer[MNL_NLMSG_HDRLEN + 64];
+	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
+	struct ifinfomsg *info = mnl_nlmsg_put_extra_header(request, sizeof(*info));
+
+	request->nlmsg_type = RTM_GETLINK;
+	info->ifi_index = ifindex;
+	*programs = (struct xdp_programs){};
+	return netlink_ask(NETLINK_ROUTE, request, xdp_read, programs);
+}
+
 static int devices_append(const struct nlmsghdr *message, void *context)
 {
 	struct devices *devices = context;

@@ -66,6 +66,14 @@ void devices_free(struct devices *devices);
 /* The device with this ifindex, or NULL. */
 const struct device *devices_find(const struct devices *devices, unsigned int ifindex);
 
+/* Ids of the XDP programs on a device, 0 for none. The kernel runs one of them. */
+struct xdp_programs {
+	unsigned int native, generic, offloaded;
+};
+
+/* Looks which XDP programs are on a device. Returns 0, -ENODEV or another -errno. */
+int xdp_look(unsigned int ifindex, struct xdp_programs *programs);
+
 enum clsact_kind {
 	CLSACT_NONE,
 	CLSACT_QDISC,

@@ -30,7 +30,7 @@ static const struct maps nothing = { .lock = -1, .limits = -1, .counters = -1 };
 
 /* Where each program is, in the skeleton and in the folder. */
 static const struct {
-	enum mssbpf_link link;
+	unsigned int kind; /* enum mssbpf_link or PROGRAMS_XDP */
 	enum mssbpf_direction direction;
 	const char *name;
 } entry_points[] = {
@@ -38,6 +38,8 @@ static const struct {
 	{ MSSBPF_LINK_ETHERNET, MSSBPF_INGRESS, "mssbpf_tc_eth_ingress" },
 	{ MSSBPF_LINK_NONE, MSSBPF_EGRESS, "mssbpf_tc_l3_egress" },
 	{ MSSBPF_LINK_NONE, MSSBPF_INGRESS, "mssbpf_tc_l3_ingress" },
+	{ PROGRAMS_XDP, MSSBPF_INGRESS, "mssbpf_xdp" },
+	{ PROGRAMS_XDP, MSSBPF_EGRESS, "mssbpf_xdp_egress" }, /* for devmaps of others */
 };
 
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof(*(array)))
@@ -243,8 +245,8 @@ static void pins_release(struct maps *maps)
 		if (fds[i] >= 0)
 			close(fds[i]);
 	for (size_t i = 0; i < ARRAY_SIZE(entry_points); i++)
-		if (maps->programs[entry_points[i].link][entry_points[i].direction] > 0)
-			close(maps->programs[entry_points[i].link][entry_points[i].direction]);
+		if (maps->programs[entry_points[i].kind][entry_points[i].direction] > 0)
+			close(maps->programs[entry_points[i].kind][entry_points[i].direction]);
 	*maps = nothing;
 }
 
@@ -327,6 +329,21 @@ static unsigned int skeleton_enable(struct mssbpf_bpf *skeleton)
 	return abilities;
 }
 
+/* Tells whether the kernel lets an XDP program see frames in several buffers (5.18): then jumbo ports take it. */
+static bool xdp_frags_supported(void)
+{
+	LIBBPF_OPTS(bpf_prog_load_opts, options, .prog_flags = BPF_F_XDP_HAS_FRAGS);
+	const struct bpf_insn pass[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = XDP_PASS },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	int fd = bpf_prog_load(BPF_PROG_TYPE_XDP, "probe", "GPL", pass, ARRAY_SIZE(pass), &options);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
 /*
  * Loads this build's programs, with the maps that are open in *maps or with new ones, and notes what they can do in
  * maps->abilities.
@@ -341,6 +358,8 @@ static int skeleton_load(struct maps *maps, unsigned int max_entries, struct mss
 		goto out;
 	}
 	maps->abilities = skeleton_enable(skeleton);
+	if (xdp_frags_supported())
+		bpf_program__set_flags(skeleton->progs.mssbpf_xdp, BPF_F_XDP_HAS_FRAGS);
 	bpf_map__set_max_entries(skeleton->maps.limits, max_entries);
 	bpf_map__set_max_entries(skeleton->maps.counters, max_entries);
 	if (maps->limits >= 0) {
@@ -430,7 +449,7 @@ static int programs_open(struct maps *maps)
 			      strerror(-err));
 			return err;
 		}
-		maps->programs[entry_points[i].link][entry_points[i].direction] = fd;
+		maps->programs[entry_points[i].kind][entry_points[i].direction] = fd;
 	}
 	return 0;
 }

@@ -77,7 +77,7 @@ def test_programs_are_loaded_once(pair):
     """The second interface costs no second program."""
     program.attach(pair.a, "v0", "--direction", "both")
     loaded = program.programs(pair.a)
-    assert len(loaded) == 4
+    assert len(loaded) == 6  # four of TC, two of XDP
     for name in ("x0", "x1", "x2"):
         link(pair.a, name)
     program.attach(pair.a, "x0", "x1", "x2", "--direction", "both")

@@ -10,12 +10,16 @@ import struct
 
 import net
 
-BPF_MAP_CREATE, BPF_MAP_LOOKUP_ELEM, BPF_PROG_LOAD, BPF_OBJ_PIN = 0, 1, 5, 6
+BPF_MAP_CREATE, BPF_MAP_LOOKUP_ELEM, BPF_MAP_UPDATE_ELEM, BPF_PROG_LOAD, BPF_OBJ_PIN = 0, 1, 2, 5, 6
 BPF_OBJ_GET, BPF_PROG_GET_FD_BY_ID, BPF_OBJ_GET_INFO_BY_FD, BPF_PROG_QUERY, BPF_LINK_CREATE = 7, 13, 15, 16, 28
-BPF_MAP_TYPE_ARRAY, BPF_PROG_TYPE_SCHED_CLS = 2, 3
+BPF_MAP_TYPE_ARRAY, BPF_MAP_TYPE_DEVMAP = 2, 14
+BPF_PROG_TYPE_SCHED_CLS, BPF_PROG_TYPE_XDP = 3, 6
+BPF_XDP = 37
+XDP_MODE = {"generic": 1 << 1, "native": 1 << 2}  # XDP_FLAGS_*
 BPF_TCX = {"ingress": 46, "egress": 47}
 BPF_F_BEFORE = 1 << 3
-NEXT, PASS = -1, 0  # verdicts: go on with the next program; accept here and now
+NEXT, PASS = -1, 0  # verdicts of TC: go on with the next program; accept here and now
+XDP_PASS = 2
 
 _SYSCALL = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "i686": 357, "armv7l": 386}
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -68,15 +72,15 @@ class Array:
 
 
 class Program:
-    """A loaded TC program."""
+    """A loaded program, of TC or XDP."""
 
-    def __init__(self, name, code):
+    def __init__(self, name, code, kind=BPF_PROG_TYPE_SCHED_CLS):
         instructions = ctypes.create_string_buffer(code, len(code))
         licence = ctypes.create_string_buffer(b"GPL")
         log = ctypes.create_string_buffer(1 << 16)
         attributes = struct.pack(
-            "IIQQIIQII16s", BPF_PROG_TYPE_SCHED_CLS, len(code) // 8, _pointer(instructions), _pointer(licence),
-            1, len(log), _pointer(log), 0, 0, name.encode())
+            "IIQQIIQII16sII", kind, len(code) // 8, _pointer(instructions), _pointer(licence),
+            1, len(log), _pointer(log), 0, 0, name.encode(), 0, BPF_XDP if kind == BPF_PROG_TYPE_XDP else 0)
         try:
             self.descriptor, _ = bpf(BPF_PROG_LOAD, attributes)
         except OSError as error:
@@ -90,6 +94,16 @@ class Program:
             attributes = struct.pack("IIIIIIQ", self.descriptor, net.ifindex(namespace, device),
                                      BPF_TCX[direction], flags, 0, 0, 0)
             self.link, _ = bpf(BPF_LINK_CREATE, attributes)
+
+    def attach_xdp(self, namespace, device, mode="native"):
+        """Attaches as XDP link, which lives as long as this object."""
+        with net.entered(namespace):
+            attributes = struct.pack("IIII", self.descriptor, net.ifindex(namespace, device), BPF_XDP, XDP_MODE[mode])
+            self.link, _ = bpf(BPF_LINK_CREATE, attributes)
+
+    @property
+    def number(self):
+        return _number(self.descriptor)
 
     def pin(self, path):
         name = ctypes.create_string_buffer(os.fsencode(path))
@@ -115,13 +129,13 @@ class Program:
 class Counter(Program):
     """Counts packets and returns a verdict."""
 
-    def __init__(self, name="foreign", verdict=NEXT):
+    def __init__(self, name="foreign", verdict=NEXT, kind=BPF_PROG_TYPE_SCHED_CLS):
         self.array = Array(1)
         super().__init__(name, (
             _instruction(0x62, 10, offset=-4) + _lookup(self.array.descriptor)
             + _instruction(0x15, 0, offset=2)
             + _instruction(0xB7, 1, immediate=1) + _instruction(0xDB, 0, 1)
-            + _return(verdict)))
+            + _return(verdict)), kind)
 
     @property
     def packets(self):
@@ -148,6 +162,29 @@ class LinearProbe(Program):
         return self.array[length]
 
 
+class Forwarder(Program):
+    """An XDP program that sends every frame out of one device, where a program of devmap type may run on it."""
+
+    def __init__(self, namespace, device, pin=None):
+        """pin: where that program is pinned."""
+        with net.entered(namespace):  # a devmap is one of a network namespace
+            self.devmap, _ = bpf(BPF_MAP_CREATE, struct.pack("IIIII", BPF_MAP_TYPE_DEVMAP, 4, 8, 1, 0))
+            egress = _open(pin) if pin else -1
+            key = ctypes.create_string_buffer(bytes(4), 4)
+            value = ctypes.create_string_buffer(struct.pack("Ii", net.ifindex(namespace, device), egress), 8)
+            bpf(BPF_MAP_UPDATE_ELEM, struct.pack("IIQQQ", self.devmap, 0, _pointer(key), _pointer(value), 0))
+            if pin:
+                os.close(egress)
+        super().__init__("forwarder", (
+            _instruction(0x18, 1, 1, immediate=self.devmap) + _instruction(0)
+            + _instruction(0xB7, 2) + _instruction(0xB7, 3) + _instruction(0x85, immediate=51)  # bpf_redirect_map
+            + _instruction(0x95)), BPF_PROG_TYPE_XDP)
+
+    def close(self):
+        os.close(self.devmap)
+        super().close()
+
+
 def tcx_programs(namespace, device, direction):
     """Ids of the TCX programs of a device in the order they run."""
     ids = (ctypes.c_uint32 * 64)()
@@ -158,16 +195,24 @@ def tcx_programs(namespace, device, direction):
     return list(ids[:struct.unpack_from("I", attributes, 24)[0]])
 
 
+def _open(path):
+    name = ctypes.create_string_buffer(os.fsencode(path))
+    return bpf(BPF_OBJ_GET, struct.pack("QII", _pointer(name), 0, 0))[0]
+
+
+def _number(descriptor):
+    info = ctypes.create_string_buffer(256)
+    bpf(BPF_OBJ_GET_INFO_BY_FD, struct.pack("IIQ", descriptor, len(info), _pointer(info)))
+    return struct.unpack_from("I", info.raw, 4)[0]
+
+
 def pinned_program(path):
     """Id of the program that is pinned there."""
-    name = ctypes.create_string_buffer(os.fsencode(path))
-    descriptor, _ = bpf(BPF_OBJ_GET, struct.pack("QII", _pointer(name), 0, 0))
+    descriptor = _open(path)
     try:
-        info = ctypes.create_string_buffer(256)
-        bpf(BPF_OBJ_GET_INFO_BY_FD, struct.pack("IIQ", descriptor, len(info), _pointer(info)))
+        return _number(descriptor)
     finally:
         os.close(descriptor)
-    return struct.unpack_from("I", info.raw, 4)[0]
 
 
 def program_exists(number):

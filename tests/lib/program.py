@@ -91,6 +91,12 @@ def programs(namespace):
     return {bpf.pinned_program(path) for path in (PINS / str(net.inode(namespace))).glob("mssbpf_*")}
 
 
+def xdp(namespace, device):
+    """The XDP program on a device, as (mode, id), or None."""
+    found = json.loads(net.must("ip", "-n", namespace, "-json", "link", "show", device))[0].get("xdp")
+    return found and ({1: "native", 2: "generic"}[found["mode"]], found["prog"]["id"])
+
+
 def leftover_programs(timeout=3 * net.PATIENCE):
     """Which of the programs that attach loaded are still there; the kernel frees them a little later."""
     deadline = time.monotonic() + timeout
