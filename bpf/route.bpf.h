@@ -16,8 +16,9 @@
 #include <bpf/bpf_helpers.h>
 
 enum {
-	SKB_DST_NOREF = 1,		      /* in sk_buff._skb_refdst, beside the pointer: include/linux/skbuff.h */
-	DST_NO_ROUTE = 0x40 | 0x80,	      /* DST_FAKE_RTABLE, DST_METADATA: include/net/dst.h */
+	SKB_DST_NOREF = 1, /* in sk_buff._skb_refdst, beside the pointer: include/linux/skbuff.h */
+	/* DST_FAKE_RTABLE, DST_XFRM_QUEUE (DST_FAKE_RTABLE, once), DST_METADATA: include/net/dst.h */
+	DST_NO_ROUTE = 0x10 | 0x40 | 0x80,
 	DST_METRICS_FLAGS = 3,		      /* in dst_entry._metrics, beside the pointer: likewise */
 	METRIC_MTU = (2 - 1) * sizeof(__u32), /* RTAX_MTU - 1: include/uapi/linux/rtnetlink.h */
 	RTABLE_PMTU_MASK = 0x7fffffff,	      /* 31 bits: include/net/route.h */

@@ -127,13 +127,32 @@ static bool layout_read(const struct btf *btf, struct mssbpf_route_layout *layou
 	return layout->skb_refdst;
 }
 
+/* Loads a program that reads. libbpf's probe takes a helper that the kernel knows, but forbids, for one it offers. */
+static bool kernel_read_supported(void)
+{
+	const struct bpf_insn code[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = BPF_REG_1, .src_reg = BPF_REG_10 },
+		{ .code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = BPF_REG_1, .imm = -8 },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_2, .imm = 8 },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_3 },
+		{ .code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_probe_read_kernel },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	int program = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, NULL, "GPL", code, sizeof(code) / sizeof(*code), NULL);
+
+	if (program >= 0)
+		close(program);
+	return program >= 0;
+}
+
 bool route_layout_find(struct mssbpf_route_layout *layout)
 {
 	struct btf *btf;
 	bool found;
 
 	*layout = (struct mssbpf_route_layout){};
-	if (libbpf_probe_bpf_helper(BPF_PROG_TYPE_SCHED_CLS, BPF_FUNC_probe_read_kernel, NULL) != 1)
+	if (!kernel_read_supported())
 		return false;
 	btf = btf__load_vmlinux_btf();
 	if (!btf)

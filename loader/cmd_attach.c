@@ -115,6 +115,10 @@ static int order_read(const struct options *options, struct order *order)
 		return usage_error(&verb_attach, "attach: --underlay-mtu and --encap go together");
 	if (options->encap && options->mtu)
 		return usage_error(&verb_attach, "attach: --mtu, or --underlay-mtu with --encap: not both");
+	if (options->mtu > MSSBPF_MTU_MAX && options->mss4 && options->mss6)
+		return usage_error(&verb_attach,
+				   "attach: with both --mss4 and --mss6, --mtu '%s' has nothing to follow for",
+				   mtu_words[NUMBER_WORD(options->mtu)]);
 	if (options->both_ways && options->mtu != NUMBER_WORD(MTU_ROUTE))
 		return usage_error(&verb_attach, "attach: --both-ways goes with --mtu route only");
 	if (options->encap) {
@@ -138,7 +142,7 @@ static int order_read(const struct options *options, struct order *order)
 /* Tells whether it has to be found out what fits through each interface. */
 static bool order_detects(const struct order *order)
 {
-	return !order->mtu && !order->live && !(order->options->mss4 && order->options->mss6);
+	return !order->mtu && order->source == MSSBPF_SOURCE_GIVEN && !(order->options->mss4 && order->options->mss6);
 }
 
 /* Finds out the MTU of one interface: as ordered, else its own, else what fits through it. Says what is wrong. */

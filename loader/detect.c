@@ -22,6 +22,7 @@ struct known {
 struct search {
 	struct devices devices;
 	struct known **known; /* one for each of the devices, NULL: not looked at yet */
+	size_t depth;	      /* of devices that are being looked at */
 	bool looped;	      /* what is known of some leaves out ways back to the one that was looked at first */
 };
 
@@ -196,6 +197,10 @@ static int device_search(struct search *search, const struct device *device, con
 			error("%s: what fits through it is not known, as said above", device->name);
 		return known->busy ? -ELOOP : known->err;
 	}
+	if (search->depth == PATH_STEPS_MAX) { /* its path would be too long, and the stack is not endless */
+		error("%s: stands below %d other devices, too many to follow", device->name, PATH_STEPS_MAX);
+		return -E2BIG;
+	}
 	known = calloc(1, sizeof(*known));
 	if (!known) {
 		error("%s: %s", device->name, strerror(ENOMEM));
@@ -203,7 +208,9 @@ static int device_search(struct search *search, const struct device *device, con
 	}
 	*place = known;
 	known->busy = true;
+	search->depth++;
 	known->err = device_follow(search, device, &known->detection);
+	search->depth--;
 	known->busy = false;
 	*found = &known->detection;
 	return known->err;

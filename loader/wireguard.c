@@ -13,16 +13,24 @@
 #include <errno.h>
 #include <linux/genetlink.h>
 #include <linux/wireguard.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Where programs listen, as wg(8) expects it. */
 #define USER_SOCKETS "/var/run/wireguard"
+
+enum {
+	ANSWER_MS = 5000,      /* for a whole answer */
+	ANSWER_MAX = 16 << 20, /* bytes of one: some 10,000 peers with their addresses */
+	ERRNO_MAX = 4095,      /* MAX_ERRNO of include/linux/err.h */
+};
 
 /* The last peer seen is `way`, if pending; what belongs to the device is for all peers. */
 struct reader {
@@ -156,33 +164,73 @@ static bool listener_elsewhere(int fd)
 	return !stat(path, &namespace) && namespace.st_ino != netns_inode();
 }
 
-/* Opens the socket of the program behind a device, to read from and write to. NULL: there is none. */
-static FILE *user_open(const struct device *device)
+/*
+ * Connects to the program behind a device. Returns a socket, or -1 when there is none, or when it cannot be asked:
+ * then ways->open is set, after a warning or where the listener is in another namespace.
+ */
+static int user_open(const struct device *device, struct ways *ways)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	const struct timeval patience = { .tv_sec = 2 };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	FILE *file;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	int refused;
 
 	if (fd < 0)
-		return NULL;
+		return -1;
 	snprintf(address.sun_path, sizeof(address.sun_path), USER_SOCKETS "/%s.sock", device->name);
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 	refused = connect(fd, (const struct sockaddr *)&address, sizeof(address)) ? errno : 0;
-	if (refused == EACCES)
-		warning("%s: may not ask who is behind it at %s; if that is WireGuard, what it adds is not counted: this "
-			"takes root",
-			device->name, address.sun_path);
-	if (refused || listener_elsewhere(fd)) {
-		close(fd);
-		return NULL;
-	}
-	file = fdopen(fd, "r+");
-	if (!file)
-		close(fd);
-	return file;
+	if (refused && refused != ENOENT && refused != ECONNREFUSED)
+		warning("%s: cannot ask who is behind it at %s: %s; if that is WireGuard, what it adds is not counted%s",
+			device->name, address.sun_path, strerror(refused),
+			refused == EACCES ? ": this takes root" : "");
+	if (!refused && !listener_elsewhere(fd))
+		return fd;
+	ways->open |= !refused;
+	close(fd);
+	return -1;
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
+}
+
+/*
+ * Asks for the configuration and reads the answer, which an empty line ends, into a text that the caller frees. The
+ * other side may be anything: it gets so much time and room, and no more. Returns 0 or -errno.
+ */
+static int user_answer_read(int fd, char **text)
+{
+	static const char question[] = "get=1\n\n";
+	int64_t end = now_ms() + ANSWER_MS;
+	size_t used = 0, room = 0;
+
+	*text = NULL;
+	if (send(fd, question, strlen(question), MSG_NOSIGNAL) != (ssize_t)strlen(question))
+		return -errno;
+	do {
+		struct pollfd wait = { .fd = fd, .events = POLLIN };
+		int64_t left = end - now_ms();
+		ssize_t length;
+
+		if (used + 1 >= room) {
+			char *grown = room < ANSWER_MAX ? realloc(*text, room = room * 2 + 4096) : NULL;
+
+			if (!grown)
+				return room < ANSWER_MAX ? -ENOMEM : -EMSGSIZE;
+			*text = grown;
+		}
+		if (left <= 0 || poll(&wait, 1, left) == 0)
+			return -ETIMEDOUT;
+		length = recv(fd, *text + used, room - used - 1, 0);
+		if (length == 0 || (length < 0 && errno != EAGAIN && errno != EINTR))
+			return length ? -errno : -EPROTO;
+		used += length > 0 ? length : 0;
+		(*text)[used] = '\0';
+	} while (used < 2 || strcmp(*text + used - 2, "\n\n") != 0);
+	return 0;
 }
 
 /* "192.0.2.1:51820" or "[fe80::1%eth0]:51820", or the interface's number. */
@@ -211,13 +259,13 @@ static void user_endpoint_read(const char *text, struct flow *flow)
 static int user_line_read(struct reader *reader, char *line)
 {
 	char *value = strchr(line, '=');
+	unsigned int number;
 
 	if (!value)
 		return -EPROTO;
 	*value++ = '\0';
-	value[strcspn(value, "\n")] = '\0';
 	if (!strcmp(line, "errno"))
-		return -abs(atoi(value));
+		return number_parse(value, 0, ERRNO_MAX, &number) ? -EPROTO : -(int)number;
 	if (!strcmp(line, "public_key"))
 		return peer_begin(reader);
 	if (!strcmp(line, "fwmark"))
@@ -232,17 +280,17 @@ static int user_line_read(struct reader *reader, char *line)
 int wireguard_user_ways(const struct device *device, struct ways *ways)
 {
 	struct reader reader = { .ways = ways };
-	FILE *file = user_open(device);
-	char line[512];
-	int err;
+	int err, fd = user_open(device, ways);
+	char *text, *rest, *line;
 
-	if (!file)
+	if (fd < 0)
 		return 0;
-	err = fputs("get=1\n\n", file) < 0 || fflush(file) ? -EIO : 0;
-	/* An empty line ends the answer. */
-	while (!err && (err = fgets(line, sizeof(line), file) ? 0 : -EIO) == 0 && *line != '\n')
+	err = user_answer_read(fd, &text);
+	close(fd);
+	rest = text;
+	while (!err && (line = strsep(&rest, "\n")) && *line)
 		err = user_line_read(&reader, line);
-	fclose(file);
+	free(text);
 	err = err ?: peer_end(&reader);
 	if (err)
 		error("%s: cannot read its peers from " USER_SOCKETS "/%s.sock: %s", device->name, device->name,
