@@ -62,10 +62,10 @@ int attachment_query(const struct maps *maps, const struct mssbpf_key *key, enum
 /*
  * Attaches the program for `link` at the hook, or puts it there in place of the one that is: no packet
  * passes without one. `current` is where attachment_query() found it, HOOKS if nowhere. Its entry is in the map before.
- * An attachment at another hook goes after. What fails is taken back. Returns 0, -ENODEV when the device is gone,
- * -EEXIST when a filter of somebody else has our handle and priority, -EBUSY when an `ingress` qdisc stands in the
- * place of clsact, either of these when an XDP program is on the device, or another -errno; from native XDP that may
- * be the driver's refusal.
+ * An attachment at another hook goes after. What fails is taken back, as far as something else clamps. Returns 0,
+ * -ENODEV when the device is gone, -EEXIST when a filter of somebody else has our handle and priority, -EBUSY when an
+ * `ingress` qdisc stands in the place of clsact, either of these when an XDP program is on the device, or another
+ * -errno; from native XDP that may be the driver's refusal.
  */
 int attachment_set(const struct maps *maps, const struct mssbpf_key *key, enum hook current, enum hook hook,
 		   enum mssbpf_link link);
