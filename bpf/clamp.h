@@ -21,6 +21,10 @@ enum {
 	TCP_OPTION_AO = 29,
 
 	TCP_OPTION_MSS_LENGTH = 4,
+
+	/* What to assume of a SYN without MSS, bytes: RFC 9293 3.7.1. */
+	MSS_DEFAULT_IPV4 = 536,
+	MSS_DEFAULT_IPV6 = 1220,
 };
 
 /* Where the walk stands. */
@@ -110,6 +114,23 @@ static __always_inline __u16 mss_of_mtu(__u32 mtu, __u8 version)
 	if (mtu > MSSBPF_MTU_MAX)
 		mtu = MSSBPF_MTU_MAX;
 	return mtu - (version == 4 ? MSSBPF_IPV4_HEADERS : MSSBPF_IPV6_HEADERS);
+}
+
+/* The MSS for a SYN of IP version 4 or 6 that has none: what to assume then, but not above the limit. */
+static __always_inline __u16 mss_of_none(__u16 limit, __u8 version)
+{
+	__u16 mss = version == 4 ? MSS_DEFAULT_IPV4 : MSS_DEFAULT_IPV6;
+
+	return limit < mss ? limit : mss;
+}
+
+/*
+ * What changes in a segment that gets an MSS option in front of its other options, as a sum (see options_clamp()): the
+ * option, and the header's length, whose upper four bits count words. The others move by two words, which is no change.
+ */
+static __always_inline __u32 added_change(__u16 mss)
+{
+	return (TCP_OPTION_MSS << 8 | TCP_OPTION_MSS_LENGTH) + mss + (1 << 12);
 }
 
 /* Folds a ones' complement sum to 16 bits (RFC 1071). */

@@ -95,4 +95,67 @@ static __always_inline int tc_options_store(struct __sk_buff *skb, const struct 
 	return bpf_l4_csum_replace(skb, syn->tcp_offset + TCP_CHECKSUM, 0, bpf_htons(checksum_fold(change)), 0);
 }
 
+/* Tells whether an IPv4 SYN is a fragment, the first of several. */
+static __always_inline bool tc_is_fragment(const struct __sk_buff *skb, const struct syn *syn)
+{
+	__be16 flags = 0;
+
+	return bpf_skb_load_bytes(skb, syn->ip_offset + IPV4_FRAGMENT, &flags, sizeof(flags)) ||
+	       flags & bpf_htons(IP_MORE_FRAGMENTS);
+}
+
+/*
+ * Makes the IP header say that the packet is longer by the option. For the sum of CHECKSUM_COMPLETE, IPv4's checksum
+ * makes up for that; IPv6 has none.
+ */
+static __always_inline void tc_ip_grow(struct __sk_buff *skb, const struct syn *syn)
+{
+	__u32 old = syn->ip_end - syn->ip_offset - (syn->version == 4 ? 0 : sizeof(struct ipv6hdr));
+	__be16 before = bpf_htons(old), after = bpf_htons(old + TCP_OPTION_MSS_LENGTH);
+
+	if (syn->version == 4) {
+		bpf_l3_csum_replace(skb, syn->ip_offset + IPV4_CHECKSUM, before, after, sizeof(after));
+		bpf_skb_store_bytes(skb, syn->ip_offset + IPV4_LENGTH, &after, sizeof(after), 0);
+	} else {
+		bpf_skb_store_bytes(skb, syn->ip_offset + IPV6_LENGTH, &after, sizeof(after), BPF_F_RECOMPUTE_CSUM);
+	}
+}
+
+/*
+ * Puts an MSS option in front of the others, behind which the packet ends. What follows an IP
+ * packet in its frame is padding, which it grows into. Returns 0 or -errno.
+ *
+ * What can fail comes first: growing, then the write that reaches farthest, which makes all before it writable. The sum
+ * of CHECKSUM_COMPLETE is given up by the kernel when the skb grows; for padding that is overwritten, it is corrected
+ * (BPF_F_RECOMPUTE_CSUM), and the other changes cancel out but for the pseudo header's length.
+ */
+static __always_inline int tc_option_add(struct __sk_buff *skb, const struct syn *syn, const void *options, __u16 mss)
+{
+	const __u8 option[TCP_OPTION_MSS_LENGTH] = { TCP_OPTION_MSS, TCP_OPTION_MSS_LENGTH, mss >> 8, mss & 0xff };
+	__u32 zero = 0, length, old_length = skb->len, tcp = syn->tcp_offset, end = syn->ip_end;
+	__u8 words;
+	int err;
+
+	if (end + sizeof(option) > old_length)
+		err = bpf_skb_change_tail(skb, end + sizeof(option), 0);
+	else
+		err = bpf_skb_store_bytes(skb, end, &zero, sizeof(zero), BPF_F_RECOMPUTE_CSUM);
+	err = err ?: bpf_skb_load_bytes(skb, tcp + TCP_DATA_OFFSET, &words, sizeof(words));
+	length = syn->tcp_length - TCP_HEADER_MIN;
+	if (!err && length >= sizeof(__u32) && length <= TCP_OPTIONS_MAX - sizeof(option))
+		err = bpf_skb_store_bytes(skb, tcp + TCP_HEADER_MIN + sizeof(option), options, length, 0);
+	err = err ?: bpf_skb_store_bytes(skb, tcp + TCP_HEADER_MIN, option, sizeof(option), 0);
+	if (err) {
+		if (skb->len > old_length)
+			bpf_skb_change_tail(skb, old_length, 0);
+		return err;
+	}
+	words += 1 << 4;
+	bpf_skb_store_bytes(skb, tcp + TCP_DATA_OFFSET, &words, sizeof(words), 0);
+	bpf_l4_csum_replace(skb, tcp + TCP_CHECKSUM, 0, bpf_htons(checksum_fold(added_change(mss))), 0);
+	bpf_l4_csum_replace(skb, tcp + TCP_CHECKSUM, 0, bpf_htons(sizeof(option)), BPF_F_PSEUDO_HDR);
+	tc_ip_grow(skb, syn);
+	return 0;
+}
+
 #endif

@@ -195,10 +195,11 @@ static __always_inline enum xdp_checksum sum_pseudo_header(const struct xdp_md *
  * what has them (accept_source_route).
  */
 static __always_inline enum xdp_checksum xdp_checksum(const struct xdp_md *xdp, const struct syn *syn,
-						      const struct notes *notes, __u16 field)
+						      const struct notes *notes)
 {
 	struct sum_walk walk = { .sum = 0xffff, .offset = 0xffff, .end = syn->ip_end };
 	enum xdp_checksum kind;
+	void *field;
 
 	if (notes->fragment == NEXTHDR_FRAGMENT)
 		return XDP_CHECKSUM_COMPLETE;
@@ -206,7 +207,9 @@ static __always_inline enum xdp_checksum xdp_checksum(const struct xdp_md *xdp, 
 	kind = sum_pseudo_header(xdp, syn, notes, &walk);
 	if (kind != XDP_CHECKSUM_PARTIAL)
 		return kind;
-	if (likely(checksum_fold(walk.sum) != field))
+	if (!xdp_bytes(xdp, syn->tcp_offset + TCP_CHECKSUM, sizeof(__be16), &field))
+		return XDP_CHECKSUM_UNKNOWN;
+	if (likely(checksum_fold(walk.sum) != *(const __be16 *)field))
 		return XDP_CHECKSUM_COMPLETE;
 	walk.offset = syn->tcp_offset;
 	if (!sum_add_rest(xdp, &walk))
@@ -214,22 +217,27 @@ static __always_inline enum xdp_checksum xdp_checksum(const struct xdp_md *xdp, 
 	return checksum_fold(walk.sum) == 0xffff ? XDP_CHECKSUM_UNKNOWN : XDP_CHECKSUM_PARTIAL;
 }
 
-/*
- * Writes the options back and mends the checksum by `change` (see options_clamp()). Returns 0, or
- * -1 when the checksum cannot be told for complete or not; then nothing is written.
- */
-static __always_inline int xdp_options_store(const struct xdp_md *xdp, const struct syn *syn, const struct notes *notes,
-					     const __u8 options[TCP_OPTIONS_MAX], __u32 change)
+/* Adds to a 16-bit field of the packet; to one that holds the complement of a sum, as to that sum. */
+static __always_inline void xdp_field_add(const struct xdp_md *xdp, __u32 offset, __u32 change, bool complement)
 {
-	enum xdp_checksum kind;
-	__be16 *checksum;
+	void *bytes;
+	__u16 field;
+
+	if (!xdp_bytes(xdp, offset, sizeof(field), &bytes))
+		return;
+	field = bpf_ntohs(*(const __be16 *)bytes);
+	field = complement ? ~checksum_fold(change + (__u16)~field) : checksum_fold(change + field);
+	*(__be16 *)bytes = bpf_htons(field);
+}
+
+/*
+ * Writes the options back and mends the checksum by `change` (see options_clamp()), if it is complete.
+ */
+static __always_inline void xdp_options_store(const struct xdp_md *xdp, const struct syn *syn, enum xdp_checksum kind,
+					      const __u8 options[TCP_OPTIONS_MAX], __u32 change)
+{
 	void *bytes;
 
-	if (!xdp_bytes(xdp, syn->tcp_offset + TCP_CHECKSUM, sizeof(*checksum), &bytes))
-		return -1;
-	kind = xdp_checksum(xdp, syn, notes, *(const __be16 *)bytes);
-	if (kind == XDP_CHECKSUM_UNKNOWN)
-		return -1;
 #pragma clang loop unroll(full)
 	for (__u32 i = 0; i < TCP_OPTIONS_MAX; i += sizeof(__u32)) {
 		forget(*syn);
@@ -240,11 +248,45 @@ static __always_inline int xdp_options_store(const struct xdp_md *xdp, const str
 		if (*(const __u32 *)bytes != *(const __u32 *)(options + i))
 			*(__u32 *)bytes = *(const __u32 *)(options + i);
 	}
-	if (kind == XDP_CHECKSUM_COMPLETE &&
-	    xdp_bytes(xdp, syn->tcp_offset + TCP_CHECKSUM, sizeof(*checksum), &bytes)) {
-		checksum = bytes;
-		*checksum = ~bpf_htons(checksum_fold(change + (__u16)~bpf_ntohs(*checksum)));
+	if (kind == XDP_CHECKSUM_COMPLETE)
+		xdp_field_add(xdp, syn->tcp_offset + TCP_CHECKSUM, change, true);
+}
+
+/*
+ * As tc_option_add(), with the options of syn->tcp_length. The frame grows before anything is written, and what is
+ * written afterwards lies in it.
+ */
+static __always_inline int xdp_option_add(struct xdp_md *xdp, const struct syn *syn, const struct notes *notes,
+					  enum xdp_checksum kind, const __u8 options[TCP_OPTIONS_MAX], __u16 mss)
+{
+	const __u32 grown = TCP_OPTION_MSS_LENGTH;
+	__u32 length = (void *)(long)xdp->data_end - (void *)(long)xdp->data;
+	void *bytes;
+
+	if (syn->ip_end + grown > length && bpf_xdp_adjust_tail(xdp, syn->ip_end + grown - length))
+		return -1;
+#pragma clang loop unroll(full)
+	for (__u32 i = 0; i < TCP_OPTIONS_MAX - TCP_OPTION_MSS_LENGTH; i += sizeof(__u32)) {
+		forget(*syn);
+		if (i >= (__u32)syn->tcp_length - TCP_HEADER_MIN)
+			break;
+		if (!xdp_bytes(xdp, syn->tcp_offset + TCP_HEADER_MIN + grown + i, sizeof(__u32), &bytes))
+			return -1;
+		*(__u32 *)bytes = *(const __u32 *)(options + i);
 	}
+	forget(*syn);
+	if (!xdp_bytes(xdp, syn->tcp_offset + TCP_HEADER_MIN, grown, &bytes))
+		return -1;
+	*(__be32 *)bytes = bpf_htonl((__u32)(TCP_OPTION_MSS << 8 | TCP_OPTION_MSS_LENGTH) << 16 | mss);
+	xdp_field_add(xdp, syn->tcp_offset + TCP_DATA_OFFSET, 1 << 12, false);
+	/* The pseudo header's length grows, too; to an incomplete checksum, that is all of the change. */
+	xdp_field_add(xdp, syn->tcp_offset + TCP_CHECKSUM,
+		      grown + (kind == XDP_CHECKSUM_COMPLETE ? added_change(mss) : 0), kind == XDP_CHECKSUM_COMPLETE);
+	if (syn->version == 4)
+		xdp_field_add(xdp, syn->ip_offset + IPV4_CHECKSUM, grown, true);
+	xdp_field_add(xdp, syn->ip_offset + (syn->version == 4 ? IPV4_LENGTH : IPV6_LENGTH), grown, false);
+	if (notes->packet_end != UNBOUNDED)
+		xdp_field_add(xdp, syn->ip_offset - sizeof(struct pppoe_header) + PPPOE_LENGTH, grown, false);
 	return 0;
 }
 

@@ -60,47 +60,83 @@ static __always_inline __u16 syn_limit(void *ctx, enum hook hook, const struct m
 	return syn->version == 4 ? order->mss4 : order->mss6;
 }
 
-/* The limit, in a place that forget() takes. */
-struct limit {
-	__u16 unused;
-	__u16 mss;
+/*
+ * Tells whether a SYN without MSS may get one: it has room for it, nothing behind, is no fragment, and has no extension
+ * headers before.
+ */
+static __always_inline bool syn_may_grow(void *ctx, enum hook hook, const struct syn *syn, const struct notes *notes)
+{
+	if (syn->tcp_length > TCP_HEADER_MIN + TCP_OPTIONS_MAX - TCP_OPTION_MSS_LENGTH ||
+	    syn->ip_end != (__u32)syn->tcp_offset + syn->tcp_length)
+		return false;
+	if (syn->version == 6)
+		return syn->tcp_offset == syn->ip_offset + sizeof(struct ipv6hdr);
+	return hook == HOOK_XDP ? notes->fragment != NEXTHDR_FRAGMENT : !tc_is_fragment(ctx, syn);
+}
+
+/* What becomes of a SYN, as forget() wants it. */
+struct outcome {
+	__u8 unused;
+	__u8 result; /* enum mssbpf_result */
+	__u16 limit; /* bytes */
 } __attribute__((aligned(8)));
 
 /*
- * Lowers the MSS of a SYN that was found by parsing. Returns what became of it.
+ * Lowers the MSS of a SYN that was found by parsing, or adds one. Returns what became of it.
  */
 static __always_inline enum mssbpf_result syn_clamp(void *ctx, enum hook hook, const struct mssbpf_key *key,
 						    const struct syn *syn, const struct notes *notes,
 						    const union mssbpf_order *order)
 {
-	__u8 options[TCP_OPTIONS_MAX] = {};
-	struct limit limit = { .unused = 1 };
+	__u8 options[TCP_OPTIONS_MAX];
 	__u32 length = syn->tcp_length - TCP_HEADER_MIN;
+	enum xdp_checksum kind = XDP_CHECKSUM_UNKNOWN;
+	enum mssbpf_result result = MSSBPF_NO_MSS;
+	struct outcome outcome = { .unused = 1 };
 	__u32 change = 0;
-	enum mssbpf_result result;
-	int err = 0;
 
 	if (syn->covered)
 		return MSSBPF_AH;
 	/* Ahead of the checks of `length`: Linux 6.1's verifier forgets what is checked before a call. */
-	limit.mss = syn_limit(ctx, hook, key, syn, notes, order);
-	forget(limit);
-	if (length < sizeof(__u32)) /* options come in words */
-		return MSSBPF_NO_MSS;
+	outcome.limit = syn_limit(ctx, hook, key, syn, notes, order);
+	forget(outcome);
 	if (length > TCP_OPTIONS_MAX)
 		return MSSBPF_TRUNCATED;
-	if (hook == HOOK_XDP)
-		xdp_options_load(ctx, syn, options);
-	else
-		err = tc_options_load(ctx, syn, options, length);
-	if (err)
-		return MSSBPF_TRUNCATED;
-	result = options_clamp(options, length, limit.mss, &change);
-	if (result != MSSBPF_CLAMPED || order->flags & MSSBPF_DRY_RUN)
+	/* Not zeros, which the verifier would tell from what is loaded. */
+	__builtin_memset(options, TCP_OPTION_NOP, sizeof(options));
+	forget(options);
+	if (hook == HOOK_XDP || length >= sizeof(__u32)) { /* options come in words */
+		if (hook == HOOK_XDP)
+			xdp_options_load(ctx, syn, options);
+		else if (tc_options_load(ctx, syn, options, length))
+			return MSSBPF_TRUNCATED;
+		result = options_clamp(options, length, outcome.limit, &change);
+	}
+	if (result == MSSBPF_NO_MSS && order->flags & MSSBPF_ADD_MISSING && syn_may_grow(ctx, hook, syn, notes))
+		result = MSSBPF_ADDED;
+	if ((result != MSSBPF_CLAMPED && result != MSSBPF_ADDED) || order->flags & MSSBPF_DRY_RUN)
 		return result;
-	err = hook == HOOK_XDP ? xdp_options_store(ctx, syn, notes, options, change)
-			       : tc_options_store(ctx, syn, options, length, change);
-	return err ? MSSBPF_UNWRITABLE : MSSBPF_CLAMPED;
+
+	if (hook == HOOK_XDP) {
+		outcome.result = result;
+		forget(outcome);
+		result = outcome.result;
+		kind = xdp_checksum(ctx, syn, notes);
+		if (kind == XDP_CHECKSUM_UNKNOWN)
+			return MSSBPF_UNWRITABLE;
+	}
+	if (result == MSSBPF_ADDED) {
+		__u16 mss = order->flags & MSSBPF_ADD_LIMIT ? outcome.limit : mss_of_none(outcome.limit, syn->version);
+		int err = hook == HOOK_XDP ? xdp_option_add(ctx, syn, notes, kind, options, mss)
+					   : tc_option_add(ctx, syn, options, mss);
+
+		return err ? MSSBPF_NO_MSS : MSSBPF_ADDED;
+	}
+	if (hook == HOOK_XDP)
+		xdp_options_store(ctx, syn, kind, options, change);
+	else if (tc_options_store(ctx, syn, options, length, change))
+		return MSSBPF_UNWRITABLE;
+	return MSSBPF_CLAMPED;
 }
 
 /* Does with a packet what it needs, now that it is parsed, and counts it. */

@@ -72,6 +72,12 @@ enum {
 	IP_MORE_FRAGMENTS = 0x2000,
 	IPV6_FRAGMENT_OFFSET = 0xfff8, /* of the fragment header's second word, RFC 8200 4.5 */
 
+	/* Byte offsets in IP headers, RFC 791 3.1, RFC 8200 3. */
+	IPV4_LENGTH = 2,
+	IPV4_FRAGMENT = 6,
+	IPV4_CHECKSUM = 10,
+	IPV6_LENGTH = 4,
+
 	/* The TCP header, RFC 9293 3.1: byte offsets of its fields. */
 	TCP_DATA_OFFSET = 12, /* header length in 32-bit words, upper four bits */
 	TCP_FLAGS = 13,
@@ -85,6 +91,7 @@ enum {
 	PPP_IPV4 = 0x0021,
 	PPP_IPV6 = 0x0057,
 	PPPOE_VERSION_TYPE = 0x11,
+	PPPOE_LENGTH = 4, /* byte offset */
 };
 
 struct vlan_tag {

@@ -117,7 +117,7 @@ static int option_store(const struct verb *verb, const struct option_spec *spec,
 				   spec->name, value, spec->min, spec->max, spec->unit,
 				   spec->words ? "; it takes " : "", spec->words ? spec->value : "");
 	case OPTION_WORD:
-		word = word_find(spec->words, value);
+		word = value ? word_find(spec->words, value) : 0;
 		if (word >= 0) {
 			*(unsigned int *)place = word + 1;
 			return EXIT_DONE;
@@ -162,8 +162,11 @@ int options_parse(const struct verb *verb, int argc, char **argv, struct options
 	int option;
 
 	for (size_t i = 0; i < count; i++) {
-		longs[i] = (struct option){ specs[i]->name, specs[i]->value ? required_argument : no_argument, NULL,
-					    LONG_ONLY + i };
+		longs[i] = (struct option){ specs[i]->name,
+					    specs[i]->bare    ? optional_argument
+					    : specs[i]->value ? required_argument
+							      : no_argument,
+					    NULL, LONG_ONLY + i };
 		if (specs[i]->letter) {
 			strncat(letters, &specs[i]->letter, 1);
 			strcat(letters, specs[i]->value ? ":" : "");
@@ -205,7 +208,8 @@ void verb_help(const struct verb *verb)
 
 		if (specs[i]->letter)
 			snprintf(letter, sizeof(letter), "-%c,", specs[i]->letter);
-		snprintf(name, sizeof(name), "--%s %s", specs[i]->name, specs[i]->value ?: "");
+		snprintf(name, sizeof(name), specs[i]->bare ? "--%s[=%s]" : "--%s %s", specs[i]->name,
+			 specs[i]->value ?: "");
 		printf("  %-3s %-36s%s", letter, name, specs[i]->help);
 		if (specs[i]->type == OPTION_NUMBER)
 			printf(", %u to %u", specs[i]->min, specs[i]->max);

@@ -25,6 +25,12 @@ enum hook_choice {
 	CHOOSE_XDP,
 };
 
+/* What --add-missing may say; 0: not given. */
+enum add_choice {
+	CHOOSE_ADD_DEFAULT = 1, /* what is assumed of a SYN without MSS, or the limit if lower */
+	CHOOSE_ADD_LIMIT,
+};
+
 /* What --direction may say; 0: not given. */
 enum direction_choice {
 	CHOOSE_EGRESS = 1,
@@ -54,6 +60,7 @@ struct options {
 	unsigned int direction;	  /* enum direction_choice */
 	unsigned int hook;	  /* enum hook_choice */
 	unsigned int xdp_mode;	  /* enum xdp_mode_choice */
+	unsigned int add_missing; /* enum add_choice */
 	unsigned int link_mtu;	  /* bytes; 0: not given; also --underlay-mtu */
 	const char *encap;	  /* a stack of layers, overhead.h; NULL: not given */
 	bool list;
@@ -71,7 +78,7 @@ struct options {
 enum option_type {
 	OPTION_FLAG,   /* bool */
 	OPTION_NUMBER, /* unsigned int, min..max, or NUMBER_WORD(the index in words) */
-	OPTION_WORD,   /* unsigned int: the index in words, counted from 1 */
+	OPTION_WORD,   /* unsigned int: the index in words, counted from 1; without a value, if that may be, 1 */
 	OPTION_TEXT,   /* const char * */
 };
 
@@ -81,6 +88,7 @@ struct option_spec {
 	const char *value; /* what the help calls its value; NULL for a flag */
 	const char *help;  /* one line */
 	enum option_type type;
+	bool bare;		  /* the value may be left out: --name, or --name=value */
 	size_t offset;		  /* in struct options */
 	unsigned int min, max;	  /* OPTION_NUMBER */
 	const char *unit;	  /* OPTION_NUMBER: what is counted */

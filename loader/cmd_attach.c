@@ -30,6 +30,7 @@ enum { MTU_AUTO, MTU_ROUTE };
 static const char *const mtu_words[] = { [MTU_AUTO] = "auto", [MTU_ROUTE] = "route", NULL };
 static const char *const direction_words[] = { "egress", "ingress", "both", NULL };
 static const char *const hook_words[] = { "tc", "tcx", "clsact", "xdp", NULL };
+static const char *const add_words[] = { "default", "limit", NULL };
 static const char *const xdp_mode_words[] = { "native", "generic", NULL };
 
 static const struct option_spec attach_options[] = {
@@ -53,6 +54,8 @@ static const struct option_spec attach_options[] = {
 	  OPTION_WORD, .offset = offsetof(struct options, hook), .words = hook_words },
 	{ "xdp-mode", 0, "native|generic", "of --hook xdp (default: native, or else generic)", OPTION_WORD,
 	  .offset = offsetof(struct options, xdp_mode), .words = xdp_mode_words },
+	{ "add-missing", 0, "default|limit", "give SYNs without MSS one: 536 or 1220, or the limit", OPTION_WORD,
+	  .bare = true, .offset = offsetof(struct options, add_missing), .words = add_words },
 	{ "dry-run", 0, NULL, "count what would be clamped, change nothing", OPTION_FLAG,
 	  .offset = offsetof(struct options, dry_run) },
 	{ "max-entries", 0, "N", "size of new maps: interfaces times directions", OPTION_NUMBER,
@@ -189,6 +192,8 @@ static int limit_compute(const struct order *order, const struct device *device,
 	limit->order.mss4 = options->mss4 ?: limit->mtu - MSSBPF_IPV4_HEADERS;
 	limit->order.mss6 = options->mss6 ?: limit->mtu - MSSBPF_IPV6_HEADERS;
 	limit->order.flags = order->flags | (options->dry_run ? MSSBPF_DRY_RUN : 0) |
+			     (options->add_missing ? MSSBPF_ADD_MISSING : 0) |
+			     (options->add_missing == CHOOSE_ADD_LIMIT ? MSSBPF_ADD_LIMIT : 0) |
 			     (order->live && !options->mss4 ? MSSBPF_LIVE_IPV4 : 0) |
 			     (order->live && !options->mss6 ? MSSBPF_LIVE_IPV6 : 0);
 	if (!order->mtu && limit->mtu >= MSSBPF_MTU_MIN)

@@ -52,7 +52,7 @@ static void list_namespaces(void)
 /* Lists what may follow an option; returns false when it takes no value. */
 static bool list_values(const struct option_spec *spec)
 {
-	if (!spec->value)
+	if (!spec->value || spec->bare)
 		return false;
 	for (const char *const *word = spec->words; word && *word; word++)
 		puts(*word);

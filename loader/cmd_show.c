@@ -68,6 +68,14 @@ static const char *mode_name(const struct mssbpf_limit *limit)
 	return limit->order.flags & MSSBPF_DRY_RUN ? "dry-run" : "clamp";
 }
 
+/* What a SYN without MSS gets. */
+static const char *add_name(const struct mssbpf_limit *limit)
+{
+	return !(limit->order.flags & MSSBPF_ADD_MISSING) ? "off"
+	       : limit->order.flags & MSSBPF_ADD_LIMIT	  ? "limit"
+							  : "default";
+}
+
 static struct json_object *json_number(unsigned int number, bool none)
 {
 	return none ? NULL : json_object_new_uint64(number);
@@ -95,6 +103,7 @@ static struct json_object *row_json(const struct report *report, const struct re
 						  : NULL);
 	json_object_object_add(object, "both_ways", json_object_new_boolean(limit->order.flags & MSSBPF_BOTH_WAYS));
 	json_object_object_add(object, "mode", json_object_new_string(mode_name(limit)));
+	json_object_object_add(object, "add_missing", json_object_new_string(add_name(limit)));
 	json_object_object_add(object, "program_id", json_object_new_uint64(row->program_id));
 	return object;
 }
@@ -124,7 +133,7 @@ static void show_text(const struct report *report)
 		table_add(&table, "%s", direction_name(row->entry.key.direction));
 		table_add(&table, "%s%s%s", hook_name(row->hook), hook_mode(row->hook) ? "-" : "",
 			  hook_mode(row->hook) ?: "");
-		table_add(&table, "%s", mode_name(limit));
+		table_add(&table, "%s%s", mode_name(limit), limit->order.flags & MSSBPF_ADD_MISSING ? "+add" : "");
 		table_number(&table, limit->mtu, is_by_route(limit));
 		table_number(&table, limit->order.mss4, varies(limit, MSSBPF_LIVE_IPV4));
 		table_number(&table, limit->order.mss6, varies(limit, MSSBPF_LIVE_IPV6));

@@ -19,10 +19,15 @@ static const struct {
 	const char *key;  /* in JSON */
 	const char *head; /* in the table */
 } results[MSSBPF_RESULTS] = {
-	{ MSSBPF_CLAMPED, "clamped", "CLAMPED" },	{ MSSBPF_ALREADY_LOW, "already_low", "LOW" },
-	{ MSSBPF_NO_MSS, "no_mss", "NO-MSS" },		{ MSSBPF_MALFORMED, "malformed", "MALFORMED" },
-	{ MSSBPF_TRUNCATED, "truncated", "TRUNCATED" }, { MSSBPF_AH, "ah", "AH" },
-	{ MSSBPF_TCP_AO, "tcp_ao", "TCP-AO" },		{ MSSBPF_UNWRITABLE, "unwritable", "UNWRITABLE" },
+	{ MSSBPF_CLAMPED, "clamped", "CLAMPED" },
+	{ MSSBPF_ALREADY_LOW, "already_low", "LOW" },
+	{ MSSBPF_NO_MSS, "no_mss", "NO-MSS" },
+	{ MSSBPF_MALFORMED, "malformed", "MALFORMED" },
+	{ MSSBPF_TRUNCATED, "truncated", "TRUNCATED" },
+	{ MSSBPF_AH, "ah", "AH" },
+	{ MSSBPF_TCP_AO, "tcp_ao", "TCP-AO" },
+	{ MSSBPF_UNWRITABLE, "unwritable", "UNWRITABLE" },
+	{ MSSBPF_ADDED, "added", "ADDED" },
 };
 
 static const struct {

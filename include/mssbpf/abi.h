@@ -51,7 +51,7 @@ enum mssbpf_kind {
 };
 
 /*
- * What became of it. All but CLAMPED leave the packet as it was. From NO_MSS to TCP_AO, what a later
+ * What became of it. All but CLAMPED and ADDED leave the packet as it was. From NO_MSS to TCP_AO, what a later
  * option says outweighs what the ones before it said: the order of the numbers is the order of weight.
  */
 enum mssbpf_result {
@@ -62,7 +62,8 @@ enum mssbpf_result {
 	MSSBPF_TCP_AO,	    /* carries TCP-AO, which covers the options (RFC 5925) */
 	MSSBPF_MALFORMED,   /* headers or option list break their rules */
 	MSSBPF_TRUNCATED,   /* the headers go on beyond the packet or the first fragment */
-	MSSBPF_UNWRITABLE,  /* the kernel had no memory to make the header writable */
+	MSSBPF_UNWRITABLE,  /* no memory to make the header writable; or on XDP, the checksum's kind is unknown */
+	MSSBPF_ADDED,	    /* an MSS option was added (dry run: would have been) */
 	MSSBPF_RESULTS,
 };
 
@@ -78,6 +79,8 @@ enum mssbpf_flags {
 	MSSBPF_LIVE_IPV6 = 1 << 2, /* likewise */
 	MSSBPF_ROUTE = 1 << 3,	   /* what is live follows the route towards the destination, too */
 	MSSBPF_BOTH_WAYS = 1 << 4, /* and the route back to the source */
+	MSSBPF_ADD_MISSING = 1 << 6, /* a SYN without MSS gets one: what the receiver has to assume, or the limit if lower */
+	MSSBPF_ADD_LIMIT = 1 << 7,   /* then the limit itself */
 };
 
 /* Where the MTU came from. */
