@@ -27,7 +27,7 @@
 
 enum {
 	NOROUTE = 2000, /* the device's MTU: what remains without a route */
-	FAKE_RTABLE = 0x40,
+	FAKE_RTABLE = 0x10,
 	METADATA = 0x80,
 };
 
@@ -62,8 +62,9 @@ static const struct row rows[] = {
 	{ "another family's", 4, NOROUTE, .metric = 1800, .family = AF_INET6 },
 	{ "another family's over IPv6", 6, NOROUTE, .metric = 1800, .family = AF_INET },
 	{ "a bridge's", 4, NOROUTE, .metric = 1800, .flags = FAKE_RTABLE },
+	{ "a bridge's, once", 4, NOROUTE, .metric = 1800, .flags = 0x40 },
 	{ "a tunnel's metadata", 4, NOROUTE, .metric = 1800, .flags = METADATA },
-	{ "other flags", 4, 1800, .metric = 1800, .flags = 0xff3f },
+	{ "other flags", 4, 1800, .metric = 1800, .flags = 0xff2f },
 	{ "a pointer that is not counted", 4, 1800, .metric = 1800, .uncounted = true },
 };
 
