@@ -31,7 +31,7 @@ def looked_up_by():
 class Site:
     """client c0--r0 router r1--f1 far f3--s0 server, and a second way between router and far, r2--f2."""
 
-    client, router, far, server = (f"mssbpf-e2e-{name}" for name in ("client", "router", "far", "server"))
+    client, router, far, server = (f"mssbpf-e2e-route-{name}" for name in ("client", "router", "far", "server"))
     links = ((client, "c0", router, "r0"), (router, "r1", far, "f1"), (router, "r2", far, "f2"),
              (far, "f3", server, "s0"))
     net4, net6 = ("10.1.{}.{}", "fd01:{}::{}")
