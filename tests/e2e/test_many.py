@@ -133,19 +133,17 @@ def test_what_cannot_be_clamped(pair, can):
 
 @pytest.mark.tcx
 def test_few_are_attached_by_tcx_and_many_by_clsact(pair):
-    """More than 64 new ones go to clsact; what is attached stays where it is; --hook decides."""
-    names = [f"x{number}" for number in range(70)]
+    """More than 64 new ones go to clsact; what is attached stays where it is."""
+    names = [f"x{number}" for number in range(75)]
     make(pair, names)
     program.attach(pair.a, "x?", "--mtu", 1400)
     assert {entry["hook"] for entry in program.show(pair.a).values()} == {"tcx"}
     assert qdiscs(pair) == set()
-    program.attach(pair.a, "x*", "--mtu", 1300)  # 60 new ones
-    assert {entry["hook"] for entry in program.show(pair.a).values()} == {"tcx"}
-    program.attach(pair.a, "x*", "--mtu", 1290, "--direction", "ingress")
+    program.attach(pair.a, "x*", "--mtu", 1300)
     shown = program.show(pair.a)
-    assert {(direction, entry["hook"], entry["mtu"]) for (_, direction), entry in shown.items()} == {
-        ("egress", "tcx", 1300), ("ingress", "clsact", 1290)}
-    assert len(shown) == 140 and qdiscs(pair) == set(names)
+    assert {(len(name), entry["hook"], entry["mtu"]) for (name, _), entry in shown.items()} == {
+        (2, "tcx", 1300), (3, "clsact", 1300)}
+    assert len(shown) == 75 and qdiscs(pair) == set(names[10:])
     program.detach(pair.a, "--all")
     assert qdiscs(pair) == set()
 
@@ -237,13 +235,14 @@ def test_many_killed_in_the_middle(pair):
     make(pair, names)
     rng = random.Random(1)
     for _ in range(20):
-        verb, *options = rng.choice((("attach", "x*", "--direction", "both", "--mtu", "1400"), ("detach", "x*")))
+        verb, *options = rng.choice((("attach", "x*", "--hook", "clsact", "--direction", "both", "--mtu", "1400"),
+                                     ("detach", "x*")))
         process = subprocess.Popen([program.MSSBPF, verb, "--netns", pair.a, *options], stdout=subprocess.DEVNULL,
                                    stderr=subprocess.DEVNULL)
         time.sleep(rng.random() * 0.06)
         process.kill()
         process.wait(timeout=30)
-    program.attach(pair.a, "x*", "--direction", "both", "--mtu", 1300)
+    program.attach(pair.a, "x*", "--hook", "clsact", "--direction", "both", "--mtu", 1300)
     assert len(program.show(pair.a)) == 140
     program.detach(pair.a, "--all")
     assert qdiscs(pair) == set()
