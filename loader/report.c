@@ -94,36 +94,37 @@ int report_collect(const struct options *options, struct report *report)
 	return status;
 }
 
-/* As json-c prints it, each line behind an indent. */
-static void json_print(struct json_object *value, const char *indent)
+static const char *json_text(struct json_object *value, size_t *length)
 {
-	const char *line =
-		json_object_to_json_string_ext(value, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE);
-
-	while (*line) {
-		const char *next = strchrnul(line, '\n');
-
-		next += *next != '\0';
-		fputs_unlocked(indent, stdout);
-		fwrite_unlocked(line, 1, next - line, stdout);
-		line = next;
-	}
-	json_object_put(value);
+	return json_object_to_json_string_length(value, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE,
+						 length);
 }
 
 void report_print_json(struct json_object *value)
 {
-	json_print(value, "");
-	putchar('\n');
+	size_t length;
+
+	puts(json_text(value, &length));
+	json_object_put(value);
 }
 
 void report_print_rows(const struct report *report,
 		       struct json_object *(*row_json)(const struct report *report, const struct report_row *row))
 {
-	putchar('[');
+	static const char begin[] = "[\n", end[] = "\n]";
+
+	/* An array of one row at a time, without what begins and ends it. */
+	fputs(report->count ? begin : "[", stdout);
 	for (size_t i = 0; i < report->count; i++) {
-		puts(i ? "," : "");
-		json_print(row_json(report, &report->rows[i]), "  ");
+		struct json_object *array = json_object_new_array_ext(1);
+		const char *text;
+		size_t length;
+
+		json_object_array_add(array, row_json(report, &report->rows[i]));
+		text = json_text(array, &length);
+		fwrite(text + strlen(begin), 1, length - strlen(begin) - strlen(end), stdout);
+		fputs(i + 1 < report->count ? ",\n" : "", stdout);
+		json_object_put(array);
 	}
-	puts(report->count ? "\n]" : "]");
+	puts(report->count ? end : "]");
 }
