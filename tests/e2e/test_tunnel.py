@@ -119,9 +119,12 @@ def test_low_mss_stays(lab, family):
 
 @families
 def test_limits_of_the_device_without_mtu(lab, family):
+    # wireguard-go's configuration socket is hidden in the lab: then its device is all there is to know.
+    kernel = "wireguard" in net.ip("-n", lab.router, "-d", "link", "show", "wg0")
+    source = "computed: ipv4/wireguard on wan (1500), wg0 has 1420" if kernel else "device"
     program.attach(lab.router, "wg0")
     assert Handshake(lab, family).syn == LOW[family]
-    assert program.show(lab.router)["wg0", "egress"]["source"] == "device"
+    assert program.show(lab.router)["wg0", "egress"]["source"] == source
 
 
 def test_limits_given_apart(lab):
