@@ -119,9 +119,11 @@ struct extension_header {
 	__u32 rest;
 };
 
-/* The kinds of RFC 8200 4 and RFC 4302 behind which TCP stands readable. */
-static __always_inline bool is_extension(__u8 next)
+/* The kinds of RFC 8200 4 and RFC 4302 behind which TCP stands readable: of IPv6's, only the last is known to IPv4. */
+static __always_inline bool is_extension(__u8 version, __u8 next)
 {
+	if (version == 4)
+		return next == NEXTHDR_AUTH;
 	return next == NEXTHDR_HOP || next == NEXTHDR_ROUTING || next == NEXTHDR_FRAGMENT || next == NEXTHDR_AUTH ||
 	       next == NEXTHDR_DEST;
 }
@@ -176,7 +178,7 @@ static __always_inline enum parse_verdict parse_extensions(const void *data, con
 		const struct extension_header *header = data + offset;
 
 		next = walk.next;
-		if (!is_extension(next))
+		if (!is_extension(syn->version, next))
 			return PARSE_OTHER;
 		if ((const void *)(header + 1) > end)
 			return PARSE_SHORT;
@@ -200,7 +202,7 @@ static __always_inline enum parse_verdict parse_extensions(const void *data, con
 			forget(*notes);
 	}
 	if (walk.next != NEXTHDR_TCP)
-		return is_extension(walk.next) ? PARSE_MALFORMED : PARSE_OTHER;
+		return is_extension(syn->version, walk.next) ? PARSE_MALFORMED : PARSE_OTHER;
 	syn->covered = walk.cover ^ NEXTHDR_NONE;
 	syn->tcp_offset = walk.offset & HEADERS_LENGTH_MASK;
 	return PARSE_SYN;
@@ -251,7 +253,7 @@ static __always_inline enum parse_verdict parse_ip(const void *data, const void 
 		if (unlikely(*version >> 4 != 6))
 			return PARSE_MALFORMED;
 		next = ip6->nexthdr;
-		if (next != NEXTHDR_TCP && !is_extension(next))
+		if (next != NEXTHDR_TCP && !is_extension(syn->version, next))
 			return PARSE_OTHER;
 		syn->tcp_offset = offset + sizeof(*ip6);
 		syn->ip_end = syn->tcp_offset + bpf_ntohs(ip6->payload_len);
