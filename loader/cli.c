@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * Command lines: option tables drive parsing, help and completion; messages go through here. Not the
- * list of verbs: that is main.c.
+ * list of verbs: that is verbs.c.
  */
 #include "cli.h"
 

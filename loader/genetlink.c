@@ -19,9 +19,8 @@ static int family_read(const struct nlmsghdr *message, void *context)
 	struct wanted *wanted = context;
 
 	attributes_of_message(message, sizeof(struct genlmsghdr), parts, CTRL_ATTR_MAX + 1);
-	if (parts[CTRL_ATTR_FAMILY_NAME] && parts[CTRL_ATTR_FAMILY_ID] &&
-	    !strcmp(mnl_attr_get_str(parts[CTRL_ATTR_FAMILY_NAME]), wanted->name))
-		wanted->number = mnl_attr_get_u16(parts[CTRL_ATTR_FAMILY_ID]);
+	if (!strcmp(attribute_text(parts[CTRL_ATTR_FAMILY_NAME]), wanted->name))
+		wanted->number = attribute_number(parts[CTRL_ATTR_FAMILY_ID]);
 	return MNL_CB_OK;
 }
 

@@ -32,11 +32,10 @@ static int session_read(const struct nlmsghdr *message, void *context)
 	struct reader *reader = context;
 
 	attributes_of_message(message, sizeof(struct genlmsghdr), parts, L2TP_ATTR_MAX + 1);
-	if (!parts[L2TP_ATTR_IFNAME] || !parts[L2TP_ATTR_CONN_ID] ||
-	    strcmp(mnl_attr_get_str(parts[L2TP_ATTR_IFNAME]), reader->interface))
+	if (!parts[L2TP_ATTR_CONN_ID] || strcmp(attribute_text(parts[L2TP_ATTR_IFNAME]), reader->interface) != 0)
 		return MNL_CB_OK;
 	reader->found = true;
-	reader->tunnel = mnl_attr_get_u32(parts[L2TP_ATTR_CONN_ID]);
+	reader->tunnel = attribute_number(parts[L2TP_ATTR_CONN_ID]);
 	if (parts[L2TP_ATTR_COOKIE])
 		reader->cookie = mnl_attr_get_payload_len(parts[L2TP_ATTR_COOKIE]);
 	return MNL_CB_OK;
@@ -50,7 +49,7 @@ static int tunnel_read(const struct nlmsghdr *message, void *context)
 	struct reader *reader = context;
 
 	attributes_of_message(message, sizeof(struct genlmsghdr), parts, L2TP_ATTR_MAX + 1);
-	if (!parts[L2TP_ATTR_CONN_ID] || mnl_attr_get_u32(parts[L2TP_ATTR_CONN_ID]) != reader->tunnel)
+	if (!parts[L2TP_ATTR_CONN_ID] || attribute_number(parts[L2TP_ATTR_CONN_ID]) != reader->tunnel)
 		return MNL_CB_OK;
 	for (int i = 0; i < 2; i++) {
 		if (parts[local[i]])
@@ -61,7 +60,7 @@ static int tunnel_read(const struct nlmsghdr *message, void *context)
 							 mnl_attr_get_payload_len(parts[remote[i]]));
 	}
 	reader->udp =
-		!parts[L2TP_ATTR_ENCAP_TYPE] || mnl_attr_get_u16(parts[L2TP_ATTR_ENCAP_TYPE]) == L2TP_ENCAPTYPE_UDP;
+		!parts[L2TP_ATTR_ENCAP_TYPE] || attribute_number(parts[L2TP_ATTR_ENCAP_TYPE]) == L2TP_ENCAPTYPE_UDP;
 	return MNL_CB_OK;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * The list of verbs, and the way from main() to one of them. Not a place for what they do.
+ * The way from main() to one of the verbs. Not a place for what they do.
  */
 #include "cli.h"
 #include "netns.h"
@@ -9,9 +9,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-
-const struct verb *const verbs[] = { &verb_attach, &verb_detach, &verb_show,	 &verb_stats,
-				     &verb_mtu,	   &verb_probe,	 &verb_complete, NULL };
 
 static void help(void)
 {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * rtnetlink questions, by libmnl. Not a cache: every call asks the kernel.
+ * What rtnetlink's answers say about devices and TC filters. Not a cache: every call asks the kernel. How it asks is
+ * netlink_socket.c's.
  */
 #include "netlink.h"
 
@@ -12,102 +13,6 @@
 #include <linux/rtnetlink.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* A socket for each bus, opened at the first question and kept: one for each would cost as much as the answer. */
-static struct mnl_socket *sockets[MAX_LINKS];
-static unsigned int sequence; /* number of the last request */
-
-/* What the kernel puts into one datagram of a dump: 32 KiB at most (net/netlink/af_netlink.c, netlink_dump()). */
-static union {
-	struct nlmsghdr first;
-	char bytes[32768];
-} answer;
-
-/* The socket of a bus, or NULL and errno. */
-static struct mnl_socket *socket_get(int bus)
-{
-	struct mnl_socket *socket = sockets[bus] ?: mnl_socket_open2(bus, SOCK_CLOEXEC);
-
-	if (socket && !sockets[bus] && mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0) {
-		int err = errno;
-
-		mnl_socket_close(socket);
-		errno = err;
-		return NULL;
-	}
-	return sockets[bus] = socket;
-}
-
-/* Forgets a socket that the rest of an answer may still arrive at. */
-static void socket_drop(int bus)
-{
-	mnl_socket_close(sockets[bus]);
-	sockets[bus] = NULL;
-}
-
-int netlink_ask(int bus, struct nlmsghdr *request, mnl_cb_t each, void *context)
-{
-	struct mnl_socket *socket = socket_get(bus);
-	bool complete = false;
-	ssize_t length;
-	int err = 0;
-
-	if (!socket)
-		return -errno;
-	/* Some questions have no answer (the qdisc of a device without one): the ACK ends those. */
-	request->nlmsg_flags |= NLM_F_REQUEST | (request->nlmsg_flags & NLM_F_DUMP ? 0 : NLM_F_ACK);
-	request->nlmsg_seq = ++sequence;
-	if (mnl_socket_sendto(socket, request, request->nlmsg_len) < 0)
-		return -errno;
-	do {
-		length = mnl_socket_recvfrom(socket, &answer, sizeof(answer));
-		if (length <= 0)
-			break;
-		if (answer.first.nlmsg_seq != sequence) /* the ACK of a question whose answer was enough */
-			continue;
-		complete = answer.first.nlmsg_type == NLMSG_ERROR;
-		length = mnl_cb_run(&answer, length, sequence, mnl_socket_get_portid(socket), each, context);
-	} while (length > 0);
-	if (length < 0)
-		err = -errno;
-	if (err && !complete)
-		socket_drop(bus);
-	return err;
-}
-
-int netlink_ask_all(int bus, struct nlmsghdr *requests, size_t count, netlink_each each, void *context)
-{
-	struct mnl_socket *socket = socket_get(bus);
-	struct nlmsghdr *request = requests;
-	size_t answered = 0;
-	unsigned int first = sequence + 1;
-
-	if (!socket)
-		return -errno;
-	for (size_t i = 0; i < count; i++) {
-		request->nlmsg_flags |= NLM_F_REQUEST;
-		request->nlmsg_seq = ++sequence;
-		request = (void *)((char *)request + MNL_ALIGN(request->nlmsg_len));
-	}
-	if (mnl_socket_sendto(socket, requests, (char *)request - (char *)requests) < 0)
-		return -errno;
-	while (answered < count) {
-		ssize_t length = mnl_socket_recvfrom(socket, &answer, sizeof(answer));
-
-		if (length < 0) {
-			int err = -errno;
-
-			socket_drop(bus);
-			return err;
-		}
-		if (answer.first.nlmsg_seq - first >= count)
-			continue;
-		answered++;
-		if (answer.first.nlmsg_type != NLMSG_ERROR)
-			each(answer.first.nlmsg_seq - first, &answer.first, context);
-	}
-	return 0;
-}
 
 void attributes_of_nest(const struct nlattr *nest, const struct nlattr **list, size_t size)
 {
@@ -131,6 +36,35 @@ void attributes_of_message(const struct nlmsghdr *message, size_t skip, const st
 	}
 }
 
+const void *message_header(const struct nlmsghdr *message, size_t size)
+{
+	return mnl_nlmsg_get_payload_len(message) >= size ? mnl_nlmsg_get_payload(message) : NULL;
+}
+
+unsigned int attribute_number(const struct nlattr *attribute)
+{
+	switch (attribute ? mnl_attr_get_payload_len(attribute) : 0) {
+	case 1:
+		return mnl_attr_get_u8(attribute);
+	case 2:
+		return mnl_attr_get_u16(attribute);
+	case 4:
+		return mnl_attr_get_u32(attribute);
+	default:
+		return 0;
+	}
+}
+
+const char *attribute_text(const struct nlattr *attribute)
+{
+	return attribute && mnl_attr_validate(attribute, MNL_TYPE_NUL_STRING) >= 0 ? mnl_attr_get_str(attribute) : "";
+}
+
+const void *attribute_bytes(const struct nlattr *attribute, size_t size)
+{
+	return attribute && mnl_attr_get_payload_len(attribute) >= size ? mnl_attr_get_payload(attribute) : NULL;
+}
+
 /*
  * A GRE device without a fixed unicast remote has header_ops: its packets pass TC with the outer IP and
  * GRE header in front (net/ipv4/ip_gre.c, ipgre_tunnel_init(); net/ipv6/ip6_gre.c). With "external"
@@ -144,9 +78,9 @@ static void linkinfo_read(const struct nlattr *linkinfo, struct device *device)
 
 	mnl_attr_for_each_nested(attribute, linkinfo)
 	{
-		const char *kind = mnl_attr_get_payload(attribute);
-
 		if (mnl_attr_get_type(attribute) == IFLA_INFO_KIND) {
+			const char *kind = attribute_text(attribute);
+
 			strncpy(device->kind, kind, sizeof(device->kind) - 1);
 			gre = !strcmp(kind, "gre") || !strcmp(kind, "ip6gre");
 			device->redirected = !strcmp(kind, "ifb");
@@ -163,7 +97,7 @@ static void linkinfo_read(const struct nlattr *linkinfo, struct device *device)
 				continue;
 			if (mnl_attr_get_payload_len(field) == sizeof(any.s6_addr32[0]))
 				fixed |= remote[0] != 0 && remote[0] < 224; /* neither any nor multicast */
-			else
+			if (mnl_attr_get_payload_len(field) == sizeof(any))
 				fixed |= memcmp(remote, &any, sizeof(any)) != 0;
 		}
 	}
@@ -172,18 +106,20 @@ static void linkinfo_read(const struct nlattr *linkinfo, struct device *device)
 
 static bool device_read(const struct nlmsghdr *message, struct device *device)
 {
-	const struct ifinfomsg *info = mnl_nlmsg_get_payload(message);
+	const struct ifinfomsg *info = message_header(message, sizeof(*info));
 	const struct nlattr *attribute;
 
+	if (!info)
+		return false;
 	*device = (struct device){ .ifindex = info->ifi_index, .arphrd = info->ifi_type };
 	mnl_attr_for_each(attribute, message, sizeof(*info))
 	{
 		if (mnl_attr_get_type(attribute) == IFLA_MTU)
-			device->mtu = mnl_attr_get_u32(attribute);
+			device->mtu = attribute_number(attribute);
 		if (mnl_attr_get_type(attribute) == IFLA_IFNAME)
-			strncpy(device->name, mnl_attr_get_str(attribute), sizeof(device->name) - 1);
-		if (mnl_attr_get_type(attribute) == IFLA_LINK && mnl_attr_get_u32(attribute) != device->ifindex)
-			device->link = mnl_attr_get_u32(attribute);
+			strncpy(device->name, attribute_text(attribute), sizeof(device->name) - 1);
+		if (mnl_attr_get_type(attribute) == IFLA_LINK && attribute_number(attribute) != device->ifindex)
+			device->link = attribute_number(attribute);
 		if (mnl_attr_get_type(attribute) == IFLA_LINK_NETNSID)
 			device->link_elsewhere = true;
 		if (mnl_attr_get_type(attribute) == IFLA_LINKINFO)
@@ -253,12 +189,9 @@ static int xdp_read(const struct nlmsghdr *message, void *context)
 	attributes_of_message(message, sizeof(struct ifinfomsg), info, IFLA_MAX + 1);
 	if (info[IFLA_XDP])
 		attributes_of_nest(info[IFLA_XDP], parts, IFLA_XDP_MAX + 1);
-	if (parts[IFLA_XDP_DRV_PROG_ID])
-		programs->native = mnl_attr_get_u32(parts[IFLA_XDP_DRV_PROG_ID]);
-	if (parts[IFLA_XDP_SKB_PROG_ID])
-		programs->generic = mnl_attr_get_u32(parts[IFLA_XDP_SKB_PROG_ID]);
-	if (parts[IFLA_XDP_HW_PROG_ID])
-		programs->offloaded = mnl_attr_get_u32(parts[IFLA_XDP_HW_PROG_ID]);
+	programs->native = attribute_number(parts[IFLA_XDP_DRV_PROG_ID]);
+	programs->generic = attribute_number(parts[IFLA_XDP_SKB_PROG_ID]);
+	programs->offloaded = attribute_number(parts[IFLA_XDP_HW_PROG_ID]);
 	return MNL_CB_STOP;
 }
 
@@ -350,7 +283,7 @@ static int qdisc_kind(const struct nlmsghdr *message, void *context)
 
 	mnl_attr_for_each(attribute, message, sizeof(struct tcmsg))
 	{
-		if (mnl_attr_get_type(attribute) == TCA_KIND && !strcmp(mnl_attr_get_str(attribute), "ingress"))
+		if (mnl_attr_get_type(attribute) == TCA_KIND && !strcmp(attribute_text(attribute), "ingress"))
 			*(int *)context = CLSACT_INGRESS;
 	}
 	return MNL_CB_OK;
@@ -386,20 +319,20 @@ static void bpf_filter_read(const struct nlattr *options, const struct place *pl
 	mnl_attr_for_each_nested(attribute, options)
 	{
 		if (mnl_attr_get_type(attribute) == TCA_BPF_ID)
-			place->side->program = mnl_attr_get_u32(attribute);
+			place->side->program = attribute_number(attribute);
 		if (mnl_attr_get_type(attribute) == TCA_BPF_NAME)
 			place->side->ours =
-				!strncmp(mnl_attr_get_str(attribute), place->name_prefix, strlen(place->name_prefix));
+				!strncmp(attribute_text(attribute), place->name_prefix, strlen(place->name_prefix));
 	}
 }
 
 static int filter_read(const struct nlmsghdr *message, void *context)
 {
-	const struct tcmsg *tc = mnl_nlmsg_get_payload(message);
+	const struct tcmsg *tc = message_header(message, sizeof(*tc));
 	const struct place *place = context;
 	const struct nlattr *attribute;
 
-	if (message->nlmsg_type != RTM_NEWTFILTER)
+	if (message->nlmsg_type != RTM_NEWTFILTER || !tc)
 		return MNL_CB_OK;
 	if (TC_H_MAJ(tc->tcm_info) >> 16 != place->priority || (tc->tcm_handle && tc->tcm_handle != place->handle)) {
 		place->side->others = true;
@@ -440,8 +373,7 @@ static void program_read(size_t index, const struct nlmsghdr *message, void *con
 	attributes_of_message(message, sizeof(struct tcmsg), parts, TCA_MAX + 1);
 	if (parts[TCA_OPTIONS])
 		attributes_of_nest(parts[TCA_OPTIONS], options, TCA_BPF_MAX + 1);
-	if (options[TCA_BPF_ID])
-		places[index].program = mnl_attr_get_u32(options[TCA_BPF_ID]);
+	places[index].program = attribute_number(options[TCA_BPF_ID]);
 }
 
 int clsact_programs(struct clsact_place *places, size_t count, unsigned short priority, unsigned int handle)

@@ -30,6 +30,17 @@ int netlink_ask_all(int bus, struct nlmsghdr *requests, size_t count, netlink_ea
 void attributes_of_nest(const struct nlattr *nest, const struct nlattr **list, size_t size);
 void attributes_of_message(const struct nlmsghdr *message, size_t skip, const struct nlattr **list, size_t size);
 
+/* The header of `size` bytes that a message begins with, or NULL when it is shorter. */
+const void *message_header(const struct nlmsghdr *message, size_t size);
+
+/*
+ * What an attribute holds: a number of 1, 2 or 4 bytes as it stands; a text; `size` bytes. 0, "" or NULL when it is
+ * not there (NULL) or holds no such thing.
+ */
+unsigned int attribute_number(const struct nlattr *attribute);
+const char *attribute_text(const struct nlattr *attribute);
+const void *attribute_bytes(const struct nlattr *attribute, size_t size);
+
 enum { KIND_SIZE = 16 }; /* of a device's kind, with the NUL */
 
 struct device {

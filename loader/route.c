@@ -42,18 +42,20 @@ const char *address_text(const struct address *address, char text[ADDRESS_TEXT_S
 
 static int route_read(const struct nlmsghdr *message, void *context)
 {
-	const struct rtmsg *info = mnl_nlmsg_get_payload(message);
+	const struct rtmsg *info = message_header(message, sizeof(*info));
 	const struct nlattr *parts[RTA_MAX + 1] = {}, *metrics[RTAX_MAX + 1] = {};
 	struct route *route = context;
 
+	if (!info)
+		return MNL_CB_STOP;
 	attributes_of_message(message, sizeof(*info), parts, RTA_MAX + 1);
 	if (parts[RTA_METRICS])
 		attributes_of_nest(parts[RTA_METRICS], metrics, RTAX_MAX + 1);
-	*route = (struct route){ .local = info->rtm_type == RTN_LOCAL };
-	if (parts[RTA_OIF])
-		route->oif = mnl_attr_get_u32(parts[RTA_OIF]);
-	if (metrics[RTAX_MTU])
-		route->mtu = mnl_attr_get_u32(metrics[RTAX_MTU]);
+	*route = (struct route){
+		.local = info->rtm_type == RTN_LOCAL,
+		.oif = attribute_number(parts[RTA_OIF]),
+		.mtu = attribute_number(metrics[RTAX_MTU]),
+	};
 	/* IPv6 answers a lookup that fails with a route of that type. */
 	if (info->rtm_type != RTN_UNICAST && info->rtm_type != RTN_LOCAL && info->rtm_type != RTN_MULTICAST)
 		route->oif = 0;

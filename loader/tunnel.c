@@ -54,20 +54,7 @@ static struct address address_at(const struct reader *reader, int attribute)
 /* A number of the data, 0 when it is not there. In host order as it stands. */
 static unsigned int number_at(const struct reader *reader, int attribute)
 {
-	const struct nlattr *data = reader->data[attribute];
-
-	if (!data)
-		return 0;
-	switch (mnl_attr_get_payload_len(data)) {
-	case 1:
-		return mnl_attr_get_u8(data);
-	case 2:
-		return mnl_attr_get_u16(data);
-	case 4:
-		return mnl_attr_get_u32(data);
-	default:
-		return 0;
-	}
+	return attribute_number(reader->data[attribute]);
 }
 
 static const char *ip_layer(int family)
@@ -254,7 +241,7 @@ struct neighbours {
 /* One entry of the forwarding database: where frames to some address go. */
 static int neighbour_read(const struct nlmsghdr *message, void *context)
 {
-	const struct ndmsg *info = mnl_nlmsg_get_payload(message);
+	const struct ndmsg *info = message_header(message, sizeof(*info));
 	const struct nlattr *parts[NDA_MAX + 1] = {};
 	struct neighbours *neighbours = context;
 	struct flow *grown, flow;
@@ -262,10 +249,10 @@ static int neighbour_read(const struct nlmsghdr *message, void *context)
 	memset(&flow, 0, sizeof(flow)); /* compared as bytes */
 	flow.protocol = IPPROTO_UDP;
 	attributes_of_message(message, sizeof(*info), parts, NDA_MAX + 1);
-	if ((unsigned int)info->ndm_ifindex != neighbours->reader->device->ifindex || !parts[NDA_DST])
+	if (!info || (unsigned int)info->ndm_ifindex != neighbours->reader->device->ifindex || !parts[NDA_DST])
 		return MNL_CB_OK;
 	flow.remote = address_of(mnl_attr_get_payload(parts[NDA_DST]), mnl_attr_get_payload_len(parts[NDA_DST]));
-	flow.oif = parts[NDA_IFINDEX] ? mnl_attr_get_u32(parts[NDA_IFINDEX]) : neighbours->oif;
+	flow.oif = parts[NDA_IFINDEX] ? attribute_number(parts[NDA_IFINDEX]) : neighbours->oif;
 	for (size_t i = 0; i < neighbours->count; i++)
 		if (!memcmp(&neighbours->list[i], &flow, sizeof(flow)))
 			return MNL_CB_OK;

@@ -47,6 +47,9 @@ int wireguard_ways(const struct device *device, struct ways *ways);
 int wireguard_user_ways(const struct device *device, struct ways *ways);
 int l2tp_ways(const struct device *device, struct ways *ways);
 
+/* Lists the ways in what a WireGuard program answers, which is taken apart by that. Returns 0 or -errno. */
+int wireguard_text_ways(char *text, struct ways *ways);
+
 /* What tells the states of one IPsec tunnel from others. */
 struct xfrm_filter {
 	unsigned int if_id;    /* 0: those without */

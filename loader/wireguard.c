@@ -89,19 +89,21 @@ static void endpoint_set(struct flow *flow, const struct sockaddr *endpoint)
 static int kernel_peer_read(const struct nlattr *nest, struct reader *reader)
 {
 	const struct nlattr *parts[WGPEER_A_MAX + 1] = {};
+	const struct sockaddr *endpoint;
 	const unsigned char *key;
 	int err;
 
 	attributes_of_nest(nest, parts, WGPEER_A_MAX + 1);
-	if (!parts[WGPEER_A_PUBLIC_KEY] || mnl_attr_get_payload_len(parts[WGPEER_A_PUBLIC_KEY]) != WG_KEY_LEN)
-		return 0;
-	key = mnl_attr_get_payload(parts[WGPEER_A_PUBLIC_KEY]);
-	if (reader->pending && !memcmp(key, reader->key, WG_KEY_LEN))
+	key = attribute_bytes(parts[WGPEER_A_PUBLIC_KEY], WG_KEY_LEN);
+	if (!key || (reader->pending && !memcmp(key, reader->key, WG_KEY_LEN)))
 		return 0;
 	err = peer_begin(reader);
 	memcpy(reader->key, key, WG_KEY_LEN);
-	if (parts[WGPEER_A_ENDPOINT])
-		endpoint_set(&reader->way.flow, mnl_attr_get_payload(parts[WGPEER_A_ENDPOINT]));
+	endpoint = attribute_bytes(parts[WGPEER_A_ENDPOINT], sizeof(struct sockaddr_in));
+	if (endpoint && endpoint->sa_family == AF_INET6)
+		endpoint = attribute_bytes(parts[WGPEER_A_ENDPOINT], sizeof(struct sockaddr_in6));
+	if (endpoint)
+		endpoint_set(&reader->way.flow, endpoint);
 	return err;
 }
 
@@ -112,9 +114,9 @@ static int kernel_read(const struct nlmsghdr *message, void *context)
 
 	attributes_of_message(message, sizeof(struct genlmsghdr), parts, WGDEVICE_A_MAX + 1);
 	if (parts[WGDEVICE_A_FWMARK])
-		reader->mark = mnl_attr_get_u32(parts[WGDEVICE_A_FWMARK]);
+		reader->mark = attribute_number(parts[WGDEVICE_A_FWMARK]);
 	if (parts[WGDEVICE_A_LISTEN_PORT])
-		reader->port = mnl_attr_get_u16(parts[WGDEVICE_A_LISTEN_PORT]);
+		reader->port = attribute_number(parts[WGDEVICE_A_LISTEN_PORT]);
 	if (!parts[WGDEVICE_A_PEERS])
 		return MNL_CB_OK;
 	mnl_attr_for_each_nested(peer, parts[WGDEVICE_A_PEERS])
@@ -277,21 +279,27 @@ static int user_line_read(struct reader *reader, char *line)
 	return 0;
 }
 
-int wireguard_user_ways(const struct device *device, struct ways *ways)
+int wireguard_text_ways(char *text, struct ways *ways)
 {
 	struct reader reader = { .ways = ways };
+	char *line;
+	int err = 0;
+
+	while (!err && (line = strsep(&text, "\n")) && *line)
+		err = user_line_read(&reader, line);
+	return err ?: peer_end(&reader);
+}
+
+int wireguard_user_ways(const struct device *device, struct ways *ways)
+{
 	int err, fd = user_open(device, ways);
-	char *text, *rest, *line;
+	char *text;
 
 	if (fd < 0)
 		return 0;
-	err = user_answer_read(fd, &text);
+	err = user_answer_read(fd, &text) ?: wireguard_text_ways(text, ways);
 	close(fd);
-	rest = text;
-	while (!err && (line = strsep(&rest, "\n")) && *line)
-		err = user_line_read(&reader, line);
 	free(text);
-	err = err ?: peer_end(&reader);
 	if (err)
 		error("%s: cannot read its peers from " USER_SOCKETS "/%s.sock: %s", device->name, device->name,
 		      strerror(-err));

@@ -44,15 +44,23 @@ static const char *digest_name(const char *kernel, unsigned int bits)
 	return NULL;
 }
 
+/* An algorithm, whose struct of that size begins with its name; NULL when there is none. */
+static const void *algorithm_read(const struct nlattr *attribute, size_t size)
+{
+	const char *name = attribute_bytes(attribute, size);
+
+	return name && memchr(name, '\0', sizeof(((struct xfrm_algo *)NULL)->alg_name)) ? name : NULL;
+}
+
 /* Finds the digest of a state: "none" when it has none, NULL when it is an unknown one. */
 static const char *digest_read(const struct nlattr *const *parts, struct state *state)
 {
 	const struct xfrm_algo_auth *auth;
 	const char *name;
 
-	if (!parts[XFRMA_ALG_AUTH_TRUNC])
+	auth = algorithm_read(parts[XFRMA_ALG_AUTH_TRUNC], sizeof(*auth));
+	if (!auth)
 		return "none";
-	auth = mnl_attr_get_payload(parts[XFRMA_ALG_AUTH_TRUNC]);
 	name = digest_name(auth->alg_name, strcmp(auth->alg_name, "digest_null") ? auth->alg_trunc_len : 0);
 	if (!name)
 		snprintf(state->unknown, sizeof(state->unknown), "digest %s with %u bits", auth->alg_name,
@@ -62,15 +70,11 @@ static const char *digest_read(const struct nlattr *const *parts, struct state *
 
 static void esp_read(const struct nlattr *const *parts, const char *outside, struct state *state)
 {
-	const struct xfrm_algo_aead *aead = NULL;
-	const struct xfrm_algo *crypt = NULL;
+	const struct xfrm_algo_aead *aead = algorithm_read(parts[XFRMA_ALG_AEAD], sizeof(*aead));
+	const struct xfrm_algo *crypt = algorithm_read(parts[XFRMA_ALG_CRYPT], sizeof(*crypt));
 	const struct cipher *cipher = ciphers;
 	const char *digest = digest_read(parts, state);
 
-	if (parts[XFRMA_ALG_AEAD])
-		aead = mnl_attr_get_payload(parts[XFRMA_ALG_AEAD]);
-	if (parts[XFRMA_ALG_CRYPT])
-		crypt = mnl_attr_get_payload(parts[XFRMA_ALG_CRYPT]);
 	while (cipher->name &&
 	       !(aead && !strcmp(cipher->kernel, aead->alg_name) && cipher->icv * 8U == aead->alg_icv_len) &&
 	       !(crypt && !strcmp(cipher->kernel, crypt->alg_name) &&
@@ -97,10 +101,8 @@ static void ah_read(const struct nlattr *const *parts, bool align4, struct state
 
 static void layers_read(const struct xfrm_usersa_info *info, const struct nlattr *const *parts, struct state *state)
 {
-	const struct xfrm_encap_tmpl *encap = NULL;
+	const struct xfrm_encap_tmpl *encap = attribute_bytes(parts[XFRMA_ENCAP], sizeof(*encap));
 
-	if (parts[XFRMA_ENCAP])
-		encap = mnl_attr_get_payload(parts[XFRMA_ENCAP]);
 	if (encap && encap->encap_type != UDP_ENCAP_ESPINUDP)
 		snprintf(state->unknown, sizeof(state->unknown), "encapsulation of type %u", encap->encap_type);
 	else if (info->id.proto == IPPROTO_ESP)
@@ -113,13 +115,14 @@ static void layers_read(const struct xfrm_usersa_info *info, const struct nlattr
 
 static int state_read(const struct nlmsghdr *message, void *context)
 {
-	const struct xfrm_usersa_info *info = mnl_nlmsg_get_payload(message);
+	const struct xfrm_usersa_info *info = message_header(message, sizeof(*info));
 	const struct nlattr *parts[XFRMA_MAX + 1] = {};
+	const struct xfrm_mark *mark;
 	struct states *states = context;
 	struct state *grown, *state;
 
 	/* Without SPI it is still being negotiated, and says nothing yet (net/xfrm/xfrm_state.c, XFRM_STATE_ACQ). */
-	if (message->nlmsg_type != XFRM_MSG_NEWSA || !info->id.spi)
+	if (message->nlmsg_type != XFRM_MSG_NEWSA || !info || !info->id.spi)
 		return MNL_CB_OK;
 	grown = reallocarray(states->list, states->count + 1, sizeof(*grown));
 	if (!grown) {
@@ -134,14 +137,14 @@ static int state_read(const struct nlmsghdr *message, void *context)
 		.remote = address_read(&info->id.daddr, info->family),
 		.mode = info->mode,
 		.protocol = info->sel.proto,
-		.if_id = parts[XFRMA_IF_ID] ? mnl_attr_get_u32(parts[XFRMA_IF_ID]) : 0,
+		.if_id = attribute_number(parts[XFRMA_IF_ID]),
+		.output_mark = attribute_number(parts[XFRMA_SET_MARK]),
 	};
-	if (parts[XFRMA_MARK])
-		state->mark = *(const struct xfrm_mark *)mnl_attr_get_payload(parts[XFRMA_MARK]);
-	if (parts[XFRMA_SET_MARK])
-		state->output_mark = mnl_attr_get_u32(parts[XFRMA_SET_MARK]);
+	mark = attribute_bytes(parts[XFRMA_MARK], sizeof(*mark));
+	if (mark)
+		state->mark = *mark;
 	if (parts[XFRMA_SET_MARK_MASK])
-		state->output_mark &= mnl_attr_get_u32(parts[XFRMA_SET_MARK_MASK]);
+		state->output_mark &= attribute_number(parts[XFRMA_SET_MARK_MASK]);
 	layers_read(info, parts, state);
 	return MNL_CB_OK;
 }

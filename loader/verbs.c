@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * The list of verbs. Not a place for what they do: that is cmd_*.c.
+ */
+#include "cli.h"
+
+const struct verb *const verbs[] = { &verb_attach, &verb_detach, &verb_show,	 &verb_stats,
+				     &verb_mtu,	   &verb_probe,	 &verb_complete, NULL };
