@@ -245,4 +245,29 @@ int mssbpf_xdp_egress(struct xdp_md *xdp)
 	return xdp_is_other(xdp) ? XDP_PASS : xdp_slow(xdp, xdp->egress_ifindex, MSSBPF_EGRESS);
 }
 
+/*
+ * Changes an entry of `limits` in its place; never attached, but run by the loader on a struct mssbpf_change. Returns
+ * 0, or 1 when there is no such entry. An update by bpf(2) puts a new entry in the place of the old one, and since
+ * Linux 6.1 the old one's memory goes to the next new entry at once: a program that has just found it there would obey
+ * the order of another interface.
+ */
+SEC("tc")
+int mssbpf_change(struct __sk_buff *skb)
+{
+	enum { RECORD = offsetof(struct mssbpf_limit, mtu) }; /* behind the order */
+	struct mssbpf_limit *limit;
+	union mssbpf_order order;
+	struct mssbpf_key key;
+
+	if (bpf_skb_load_bytes(skb, offsetof(struct mssbpf_change, key), &key, sizeof(key)) ||
+	    bpf_skb_load_bytes(skb, offsetof(struct mssbpf_change, limit.order), &order, sizeof(order)))
+		return 1;
+	limit = bpf_map_lookup_elem(&limits, &key);
+	if (!limit || bpf_skb_load_bytes(skb, offsetof(struct mssbpf_change, limit) + RECORD, (void *)limit + RECORD,
+					 sizeof(*limit) - RECORD))
+		return 1;
+	*(volatile __u64 *)&limit->order.word = order.word;
+	return 0;
+}
+
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

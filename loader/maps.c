@@ -123,9 +123,19 @@ static int counters_zero(const struct maps *maps, const struct mssbpf_key *key)
 	return err;
 }
 
+/* Changes an entry in its place, so that the programs never miss it. Returns 0, -ENOENT or another -errno. */
+static int limit_change(const struct maps *maps, const struct mssbpf_key *key, const struct mssbpf_limit *limit)
+{
+	struct mssbpf_change change = { .key = *key, .limit = *limit };
+	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = &change, .data_size_in = sizeof(change));
+	int err = bpf_prog_test_run_opts(maps->change, &run);
+
+	return err ?: run.retval ? -ENOENT : 0;
+}
+
 int maps_entry_set(const struct maps *maps, const struct mssbpf_key *key, const struct mssbpf_limit *limit)
 {
-	int err = value_set(maps->limits, key, limit, BPF_EXIST);
+	int err = limit_change(maps, key, limit);
 
 	if (err != -ENOENT)
 		return err;

@@ -22,6 +22,7 @@ struct maps {
 	int lock;	 /* -1: nothing is pinned, the other fds are -1 too */
 	int limits;
 	int counters;
+	int change; /* the program that changes entries of limits */
 	int programs[PROGRAM_KINDS][MSSBPF_DIRECTIONS]; /* fds, after pins_create() */
 	bool outdated;					/* attached programs came from another build */
 	unsigned int max_entries;

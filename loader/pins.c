@@ -26,7 +26,7 @@
 
 #define TOP BPFFS "/mssbpf"
 
-static const struct maps nothing = { .lock = -1, .limits = -1, .counters = -1 };
+static const struct maps nothing = { .lock = -1, .limits = -1, .counters = -1, .change = -1 };
 
 /* Where each program is, in the skeleton and in the folder. */
 static const struct {
@@ -191,7 +191,12 @@ static int folder_open(struct maps *maps)
 				sizeof(struct mssbpf_limit));
 	maps->counters = map_open(maps->folder, "counters", BPF_MAP_TYPE_PERCPU_HASH, sizeof(struct mssbpf_key),
 				  sizeof(struct mssbpf_counters));
-	err = maps->limits < 0 ? maps->limits : maps->counters < 0 ? maps->counters : map_info(maps->limits, &info);
+	maps->change = bpf_obj_get(path_of(maps->folder, "change").text);
+	err = maps->limits < 0	   ? maps->limits
+	      : maps->counters < 0 ? maps->counters
+	      : maps->change < 0   ? maps->change
+				   : 0;
+	err = err ?: map_info(maps->limits, &info);
 	if (err)
 		goto out;
 	maps->max_entries = info.max_entries;
@@ -239,7 +244,7 @@ static int pins_lock(struct maps *maps, bool create)
 
 static void pins_release(struct maps *maps)
 {
-	const int fds[] = { maps->limits, maps->counters, maps->lock };
+	const int fds[] = { maps->limits, maps->counters, maps->change, maps->lock };
 
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
 		if (fds[i] >= 0)
@@ -392,6 +397,7 @@ static int folder_make(struct maps *maps, unsigned int max_entries)
 	err = err ?: bpf_map__pin(skeleton->maps.limits, path_of(draft.text, "limits").text);
 	err = err ?: bpf_map__pin(skeleton->maps.counters, path_of(draft.text, "counters").text);
 	err = err ?: bpf_map__pin(skeleton->maps.meta, path_of(draft.text, "meta").text);
+	err = err ?: bpf_program__pin(skeleton->progs.mssbpf_change, path_of(draft.text, "change").text);
 	for (size_t i = 0; i < ARRAY_SIZE(entry_points) && !err; i++)
 		err = bpf_program__pin(skeleton_program(skeleton, entry_points[i].name),
 				       path_of(draft.text, entry_points[i].name).text);

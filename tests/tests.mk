@@ -35,6 +35,9 @@ $(B)/unit_%: $(B)/sanitized/tests/unit/%.o $(B)/sanitized/tests/lib/packet.o
 # What unit tests take of the loader.
 $(B)/unit_probe: $(B)/sanitized/loader/probe_search.o
 
+# What prog tests take of the loader.
+$(B)/prog_flips: $(B)/loader/maps.o
+
 $(B)/prog_%: $(B)/tests/prog/%.o $(test_library)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(test_libs)

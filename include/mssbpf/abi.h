@@ -13,7 +13,7 @@
 #include <linux/types.h>
 #endif
 
-#define MSSBPF_ABI 2
+#define MSSBPF_ABI 3
 
 /* Bytes. */
 enum {
@@ -121,6 +121,13 @@ struct mssbpf_limit {
 	__u8 clsact; /* enum mssbpf_clsact */
 	__u16 padding;
 	char origin[MSSBPF_ORIGIN_SIZE]; /* text for COMPUTED, with its NUL */
+};
+
+/* What the program mssbpf_change takes, as a packet: the entry of `limits` to change, and its new value. */
+struct mssbpf_change {
+	__u8 ethernet[16]; /* zeros, which the kernel reads as a header */
+	struct mssbpf_key key;
+	struct mssbpf_limit limit;
 };
 
 /* Value of the per-CPU map `counters`. */
