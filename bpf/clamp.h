@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The clamp's core: walks a SYN's options, lowers every MSS above the limit, and says by how much
- * the TCP checksum must change. Plain C on a copy of the options: no helper, no map, no context, no
- * packet. Not the place that writes to packets.
+ * The clamp's core: walks a SYN's options, finds every MSS above the limit, and says by how much the TCP
+ * checksum must change when they are lowered. Plain C over a range of bytes: no helper, no map, no context.
+ * Not the place that writes to packets.
  */
 #ifndef MSSBPF_CLAMP_H
 #define MSSBPF_CLAMP_H
@@ -27,80 +27,116 @@ enum {
 	MSS_DEFAULT_IPV6 = 1220,
 };
 
-/* Where the walk stands. */
+/* Where the walk along the options stands, and what it found. */
 struct options_walk {
 	__u8 unused;
-	__u8 next;    /* where the next option starts, from the start of the TCP header */
-	__u8 result;  /* enum mssbpf_result so far */
-	__u32 change; /* see options_clamp() */
+	__u8 next;    /* where the next option starts, from the start of the TCP header, bytes */
+	__u8 result;  /* MSSBPF_TCP_AO, MALFORMED, or else NO_MSS */
+	__u8 length;  /* of the TCP header, bytes */
+	__u32 change; /* see options_walk() */
+	__u16 unused_too;
+	__u16 limit;	 /* bytes */
+	__u32 announced; /* the last MSS; NO_MSS_YET before */
+	__u32 unused_again;
+	__u32 above; /* which options are above the limit; see above_at() */
 } __attribute__((aligned(8)));
 
-/*
- * Lowers the MSS in one SYN's options.
- *
- * `option` holds `length` bytes of options (a multiple of 4, at most TCP_OPTIONS_MAX; the rest of the
- * array is readable and ignored), `limit` the largest MSS let through, host order, at least 1.
- *
- * The walk is RFC 9293's: END stops it, NOP is one byte, any other kind has a length of at least 2
- * and ends within `length`; MSS has length 4. It looks at every fixed offset in turn and asks whether
- * an option starts there, so that the verifier sees only constant offsets.
- *
- * Returns MSSBPF_CLAMPED, ALREADY_LOW, NO_MSS, TCP_AO or MALFORMED. Only after MSSBPF_CLAMPED are
- * the bytes in `option` to be used; they then differ from the old ones in the values of MSS options
- * and nowhere else, and *change is what to add to the sum that the TCP checksum covers: 16-bit ones'
- * complement in network order as RFC 1624 counts it (~old + new), not folded. An option at an odd
- * offset straddles two words: its bytes count swapped, which is what a shift by 8 does in ones'
- * complement.
- */
-static __always_inline enum mssbpf_result options_clamp(__u8 option[TCP_OPTIONS_MAX], __u32 length, __u16 limit,
-							__u32 *change)
-{
-	/* In ones' complement, 0xffff is a zero too. */
-	struct options_walk walk = { .next = TCP_HEADER_MIN, .result = MSSBPF_NO_MSS, .change = 0xffff };
+enum {
+	NO_MSS_YET = 1 << 16, /* no zero, see forget(); as 16 bits, 0 */
+	NONE_ABOVE = 1 << 31, /* likewise */
 
-#pragma clang loop unroll(full)
-	for (__u32 i = 0; i < TCP_OPTIONS_MAX; i++) {
-		__u32 option_length;
+	/* One MSS option at most begins in each word. Three bits tell: there is one above the limit, and in which byte.
+	 */
+	ABOVE_BITS = 3,
+	ABOVE_FLAG = 4,
+	ABOVE_WORDS = TCP_OPTIONS_MAX / 4,
+	ABOVE_SHIFT = TCP_HEADER_MIN / 4 * ABOVE_BITS,
+};
+
+/*
+ * Walks the options of one SYN, whose TCP header of `length` bytes stands at data + offset, all of it before `end`.
+ * `limit` is the largest MSS let through, host order, at least 1, or MSSBPF_MSS_NONE.
+ *
+ * The walk is RFC 9293's: END stops it, NOP is one byte, any other kind has a length of at least 2 and ends within
+ * `length`; MSS has length 4.
+ *
+ * Returns MSSBPF_CLAMPED, ALREADY_LOW, NO_MSS, TCP_AO, EXEMPT (without limit, in the place of the first three) or
+ * MALFORMED. But for the last, walk->announced is the last MSS in the list, host order, 0 without. After
+ * MSSBPF_CLAMPED, walk->lowered says where to write the limit, and walk->change is what to add to the sum that the TCP
+ * checksum covers: 16-bit ones' complement in network order as RFC 1624 counts it (~old + new), not folded. An option
+ * at an odd offset straddles two words: its bytes count swapped, which is what a shift by 8 does in ones' complement.
+ */
+static __always_inline enum mssbpf_result options_walk(const void *data, const void *end, __u32 offset, __u32 length,
+						       __u16 limit, struct options_walk *walk)
+{
+	/* One by one, and nothing unused: eight bytes at once are no secret to the verifier, see forget(). */
+	walk->next = TCP_HEADER_MIN;
+	walk->result = MSSBPF_NO_MSS;
+	walk->length = length;
+	walk->limit = limit;
+	walk->change = 0xffff; /* a zero, in ones' complement */
+	walk->announced = NO_MSS_YET;
+	walk->above = NONE_ABOVE;
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < TCP_OPTIONS_MAX; i++) {
+		const __u8 *option;
+		__u32 next;
 		__u16 mss;
 
-		forget(walk);
-		if (i % 4 == 0 && i >= length)
+		forget(*walk);
+		next = walk->next;
+		option = data + offset + next;
+		if (next >= walk->length || (const void *)(option + 1) > end || option[0] == TCP_OPTION_END)
 			break;
-		if (walk.next != TCP_HEADER_MIN + i)
-			continue;
-		if (option[i] == TCP_OPTION_END)
-			break;
-		if (option[i] == TCP_OPTION_NOP) {
-			walk.next = TCP_HEADER_MIN + i + 1;
+		if (option[0] == TCP_OPTION_NOP) {
+			walk->next = next + 1;
 			continue;
 		}
-		option_length = i + 1 < TCP_OPTIONS_MAX ? option[i + 1] : 0;
-		if (option_length < 2 || i + option_length > length)
-			return MSSBPF_MALFORMED;
-		walk.next = TCP_HEADER_MIN + i + option_length;
-		if (option[i] == TCP_OPTION_AO)
-			walk.result = MSSBPF_TCP_AO;
-		if (option[i] != TCP_OPTION_MSS)
-			continue;
-		if (option_length != TCP_OPTION_MSS_LENGTH || i + TCP_OPTION_MSS_LENGTH > TCP_OPTIONS_MAX)
-			return MSSBPF_MALFORMED;
-
-		mss = option[i + 2] << 8 | option[i + 3];
-		if (mss <= limit) {
-			if (walk.result < MSSBPF_ALREADY_LOW)
-				walk.result = MSSBPF_ALREADY_LOW;
-			continue;
+		if (next + 2 > length || (const void *)(option + 2) > end || option[1] < 2 ||
+		    next + option[1] > length) {
+			walk->result = MSSBPF_MALFORMED;
+			break;
 		}
-		if (walk.result < MSSBPF_CLAMPED)
-			walk.result = MSSBPF_CLAMPED;
-		option[i + 2] = limit >> 8;
-		option[i + 3] = limit & 0xff;
+		walk->next = next + option[1];
+		if (option[0] == TCP_OPTION_AO)
+			walk->result = MSSBPF_TCP_AO;
+		if (option[0] != TCP_OPTION_MSS)
+			continue;
+		if (option[1] != TCP_OPTION_MSS_LENGTH || (const void *)(option + TCP_OPTION_MSS_LENGTH) > end) {
+			walk->result = MSSBPF_MALFORMED;
+			break;
+		}
+		mss = option[2] << 8 | option[3];
+		walk->announced = mss;
+		if (mss <= walk->limit)
+			continue;
+		walk->above |= (ABOVE_FLAG | next % 4) << (next / 4 * ABOVE_BITS - ABOVE_SHIFT);
 		mss = ~mss;
-		walk.change += ((__u32)mss + limit) << (i % 2 * 8);
+		walk->change += ((__u32)mss + walk->limit) << (next % 2 * 8);
 	}
 
-	*change = walk.change;
-	return walk.result;
+	return walk->result != MSSBPF_NO_MSS	      ? walk->result
+	       : walk->limit == MSSBPF_MSS_NONE	      ? MSSBPF_EXEMPT
+	       : walk->above != (__u32)NONE_ABOVE     ? MSSBPF_CLAMPED
+	       : walk->announced != (__u32)NO_MSS_YET ? MSSBPF_ALREADY_LOW
+						      : MSSBPF_NO_MSS;
+}
+
+/*
+ * Where an MSS above the limit stands that begins in the word `index` of the options (0..ABOVE_WORDS - 1): the offset
+ * of its value, two bytes in network order, from the first option; 0 when there is none.
+ */
+static __always_inline __u32 above_at(const struct options_walk *walk, __u32 index)
+{
+	__u32 bits = walk->above >> index * ABOVE_BITS;
+
+	return bits & ABOVE_FLAG ? TCP_HEADER_MIN + index * 4 + bits % 4 + 2 : 0;
+}
+
+/* Tells whether there is none in the word `index` or behind. */
+static __always_inline bool above_ends(const struct options_walk *walk, __u32 index)
+{
+	return !((walk->above & ~NONE_ABOVE) >> index * ABOVE_BITS);
 }
 
 /*

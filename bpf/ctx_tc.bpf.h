@@ -70,29 +70,46 @@ static __always_inline enum parse_verdict tc_parse(const struct __sk_buff *skb, 
 	return parse_ip(tc_data(skb), tc_end(skb), 0, skb->protocol, depth, syn, NULL);
 }
 
-/*
- * Copies the SYN's options, `length` bytes, 1..TCP_OPTIONS_MAX. Returns 0 or -errno.
- */
-static __always_inline int tc_options_load(const struct __sk_buff *skb, const struct syn *syn, void *options,
-					   __u32 length)
+/* Copies `length` bytes of the packet from `offset` on. Returns 0 or -errno. */
+static __always_inline int tc_load(const struct __sk_buff *skb, __u32 offset, void *bytes, __u32 length)
 {
-	return bpf_skb_load_bytes(skb, syn->tcp_offset + TCP_HEADER_MIN, options, length);
+	return bpf_skb_load_bytes(skb, offset, bytes, length);
+}
+
+/* Tells whether the packet comes from a test run with this mark, see struct mssbpf_watch. */
+static __always_inline bool tc_is_marked(const struct __sk_buff *skb, __u64 mark)
+{
+	return skb->cb[0] == (__u32)mark && skb->cb[1] == mark >> 32;
 }
 
 /*
- * Writes the options back and mends the checksum by `change` (see options_clamp()). The order matters:
- * writing the options makes the skb writable and linear up to their end, so that the checksum before
- * them cannot fail any more. bpf_l4_csum_replace() leaves the field alone on CHECKSUM_PARTIAL, where it
- * holds the pseudo header's sum only; CHECKSUM_COMPLETE stays right since both changes cancel out.
+ * Writes the limit (bytes, host order) wherever the walk says, and mends the checksum. Returns 0 or -errno.
+ *
+ * The order matters: the first write makes the skb writable, so that what follows cannot fail any more. (All of the
+ * header is in its linear part, since it was parsed.) bpf_l4_csum_replace() leaves the field alone on CHECKSUM_PARTIAL,
+ * where it holds the pseudo header's sum only; CHECKSUM_COMPLETE stays right since both changes cancel out.
  */
-static __always_inline int tc_options_store(struct __sk_buff *skb, const struct syn *syn, const void *options,
-					    __u32 length, __u32 change)
+static __always_inline int tc_options_lower(struct __sk_buff *skb, const struct syn *syn,
+					    const struct options_walk *walk, __u16 limit)
 {
-	int err = bpf_skb_store_bytes(skb, syn->tcp_offset + TCP_HEADER_MIN, options, length, 0);
+	__be16 mss = bpf_htons(limit);
 
-	if (err)
-		return err;
-	return bpf_l4_csum_replace(skb, syn->tcp_offset + TCP_CHECKSUM, 0, bpf_htons(checksum_fold(change)), 0);
+#pragma clang loop unroll(disable)
+	for (__u32 i = 0; i < ABOVE_WORDS; i++) {
+		__u32 offset;
+		int err;
+
+		forget(*walk);
+		if (above_ends(walk, i))
+			break;
+		offset = above_at(walk, i);
+		if (!offset)
+			continue;
+		err = bpf_skb_store_bytes(skb, syn->tcp_offset + offset, &mss, sizeof(mss), 0);
+		if (err)
+			return err;
+	}
+	return bpf_l4_csum_replace(skb, syn->tcp_offset + TCP_CHECKSUM, 0, bpf_htons(checksum_fold(walk->change)), 0);
 }
 
 /* Tells whether an IPv4 SYN is a fragment, the first of several. */
@@ -129,11 +146,11 @@ static __always_inline void tc_ip_grow(struct __sk_buff *skb, const struct syn *
  * of CHECKSUM_COMPLETE is given up by the kernel when the skb grows; for padding that is overwritten, it is corrected
  * (BPF_F_RECOMPUTE_CSUM), and the other changes cancel out but for the pseudo header's length.
  */
-static __always_inline int tc_option_add(struct __sk_buff *skb, const struct syn *syn, const void *options, __u16 mss)
+static __always_inline int tc_option_add(struct __sk_buff *skb, const struct syn *syn, __u16 mss)
 {
 	const __u8 option[TCP_OPTION_MSS_LENGTH] = { TCP_OPTION_MSS, TCP_OPTION_MSS_LENGTH, mss >> 8, mss & 0xff };
 	__u32 zero = 0, length, old_length = skb->len, tcp = syn->tcp_offset, end = syn->ip_end;
-	__u8 words;
+	__u8 words, options[TCP_OPTIONS_MAX];
 	int err;
 
 	if (end + sizeof(option) > old_length)
@@ -142,8 +159,10 @@ static __always_inline int tc_option_add(struct __sk_buff *skb, const struct syn
 		err = bpf_skb_store_bytes(skb, end, &zero, sizeof(zero), BPF_F_RECOMPUTE_CSUM);
 	err = err ?: bpf_skb_load_bytes(skb, tcp + TCP_DATA_OFFSET, &words, sizeof(words));
 	length = syn->tcp_length - TCP_HEADER_MIN;
-	if (!err && length >= sizeof(__u32) && length <= TCP_OPTIONS_MAX - sizeof(option))
-		err = bpf_skb_store_bytes(skb, tcp + TCP_HEADER_MIN + sizeof(option), options, length, 0);
+	if (!err && length >= sizeof(__u32) && length <= TCP_OPTIONS_MAX - sizeof(option)) {
+		err = bpf_skb_load_bytes(skb, tcp + TCP_HEADER_MIN, options, length);
+		err = err ?: bpf_skb_store_bytes(skb, tcp + TCP_HEADER_MIN + sizeof(option), options, length, 0);
+	}
 	err = err ?: bpf_skb_store_bytes(skb, tcp + TCP_HEADER_MIN, option, sizeof(option), 0);
 	if (err) {
 		if (skb->len > old_length)

@@ -11,6 +11,16 @@
 
 #include "route.bpf.h"
 
+static __always_inline const void *xdp_data(const struct xdp_md *xdp)
+{
+	return (const void *)(long)xdp->data;
+}
+
+static __always_inline const void *xdp_end(const struct xdp_md *xdp)
+{
+	return (const void *)(long)xdp->data_end;
+}
+
 /*
  * Finds the bytes from `offset` on. Returns whether they all lie in the first buffer. Starts from the context each
  * time: then no pointer is left for the verifier to tell states apart by.
@@ -27,10 +37,29 @@ static __always_inline bool xdp_bytes(const struct xdp_md *xdp, __u32 offset, __
 	return start + length <= end;
 }
 
+/* Copies `length` bytes of the packet from `offset` on. Returns 0, or -1 when they do not lie in the first buffer. */
+static __always_inline int xdp_load(const struct xdp_md *xdp, __u32 offset, void *bytes, __u32 length)
+{
+	void *start;
+
+	if (!xdp_bytes(xdp, offset, length, &start))
+		return -1;
+	__builtin_memcpy(bytes, start, length);
+	return 0;
+}
+
+/* As tc_is_marked(): here the mark stands in the metadata before the packet. */
+static __always_inline bool xdp_is_marked(const struct xdp_md *xdp, __u64 mark)
+{
+	const __u64 *metadata = (const void *)(long)xdp->data_meta;
+
+	return (const void *)(metadata + 1) <= xdp_data(xdp) && *metadata == mark;
+}
+
 static __always_inline enum parse_verdict xdp_parse(const struct xdp_md *xdp, enum parse_depth depth, struct syn *syn,
 						    struct notes *notes)
 {
-	return parse_ethernet((const void *)(long)xdp->data, (const void *)(long)xdp->data_end, depth, syn, notes);
+	return parse_ethernet(xdp_data(xdp), xdp_end(xdp), depth, syn, notes);
 }
 
 /*
@@ -45,7 +74,7 @@ static __noinline __u32 xdp_route_mtu(struct xdp_md *xdp, const struct syn *syn,
 
 	if (notes->packet_end != UNBOUNDED)
 		return 0;
-	if (!flow_read((const void *)(long)xdp->data, (const void *)(long)xdp->data_end, syn, &flow))
+	if (!flow_read(xdp_data(xdp), xdp_end(xdp), syn, &flow))
 		return 0;
 	mtu = route_mtu(xdp, &flow, xdp->ingress_ifindex, leaves_by);
 	if (flags & MSSBPF_BOTH_WAYS)
@@ -231,25 +260,28 @@ static __always_inline void xdp_field_add(const struct xdp_md *xdp, __u32 offset
 }
 
 /*
- * Writes the options back and mends the checksum by `change` (see options_clamp()), if it is complete.
+ * Writes the limit (bytes, host order) wherever the walk says, and mends the checksum if it is complete.
  */
-static __always_inline void xdp_options_store(const struct xdp_md *xdp, const struct syn *syn, enum xdp_checksum kind,
-					      const __u8 options[TCP_OPTIONS_MAX], __u32 change)
+static __always_inline void xdp_options_lower(const struct xdp_md *xdp, const struct syn *syn, enum xdp_checksum kind,
+					      const struct options_walk *walk, __u16 limit)
 {
 	void *bytes;
 
-#pragma clang loop unroll(full)
-	for (__u32 i = 0; i < TCP_OPTIONS_MAX; i += sizeof(__u32)) {
-		forget(*syn);
-		if (i >= (__u32)syn->tcp_length - TCP_HEADER_MIN)
+#pragma clang loop unroll(disable)
+	for (__u32 i = 0; i < ABOVE_WORDS; i++) {
+		__u32 offset;
+
+		forget(*walk);
+		if (above_ends(walk, i))
 			break;
-		if (!xdp_bytes(xdp, syn->tcp_offset + TCP_HEADER_MIN + i, sizeof(__u32), &bytes))
-			break;
-		if (*(const __u32 *)bytes != *(const __u32 *)(options + i))
-			*(__u32 *)bytes = *(const __u32 *)(options + i);
+		offset = above_at(walk, i);
+		if (!offset || !xdp_bytes(xdp, syn->tcp_offset + offset, sizeof(limit), &bytes))
+			continue;
+		((__u8 *)bytes)[0] = limit >> 8;
+		((__u8 *)bytes)[1] = limit & 0xff;
 	}
 	if (kind == XDP_CHECKSUM_COMPLETE)
-		xdp_field_add(xdp, syn->tcp_offset + TCP_CHECKSUM, change, true);
+		xdp_field_add(xdp, syn->tcp_offset + TCP_CHECKSUM, walk->change, true);
 }
 
 /*
@@ -257,12 +289,15 @@ static __always_inline void xdp_options_store(const struct xdp_md *xdp, const st
  * written afterwards lies in it.
  */
 static __always_inline int xdp_option_add(struct xdp_md *xdp, const struct syn *syn, const struct notes *notes,
-					  enum xdp_checksum kind, const __u8 options[TCP_OPTIONS_MAX], __u16 mss)
+					  enum xdp_checksum kind, __u16 mss)
 {
 	const __u32 grown = TCP_OPTION_MSS_LENGTH;
-	__u32 length = (void *)(long)xdp->data_end - (void *)(long)xdp->data;
+	__u32 length = xdp_end(xdp) - xdp_data(xdp);
+	__u8 options[TCP_OPTIONS_MAX];
 	void *bytes;
 
+	__builtin_memset(options, TCP_OPTION_NOP, sizeof(options));
+	xdp_options_load(xdp, syn, options);
 	if (syn->ip_end + grown > length && bpf_xdp_adjust_tail(xdp, syn->ip_end + grown - length))
 		return -1;
 #pragma clang loop unroll(full)

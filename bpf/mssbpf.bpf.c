@@ -5,7 +5,9 @@
  */
 #include "ctx_tc.bpf.h"
 #include "ctx_xdp.bpf.h"
+#include "events.bpf.h"
 #include "maps.bpf.h"
+#include "rules.bpf.h"
 
 /* Where a packet is seen: a constant wherever it is given. */
 enum hook {
@@ -43,12 +45,65 @@ static __always_inline enum parse_verdict tc_parse_pulling(struct __sk_buff *skb
 	return verdict;
 }
 
-/* The largest MSS for this SYN: the order's own, or what the MTU of the device and perhaps of the route leave now. */
+static __always_inline const void *packet_data(const void *ctx, enum hook hook)
+{
+	return hook == HOOK_XDP ? xdp_data(ctx) : tc_data(ctx);
+}
+
+static __always_inline const void *packet_end(const void *ctx, enum hook hook)
+{
+	return hook == HOOK_XDP ? xdp_end(ctx) : tc_end(ctx);
+}
+
+/* Copies a constant `length` of the packet's bytes. Returns 0, or another number when they cannot be read. */
+static __always_inline int packet_load(void *ctx, enum hook hook, __u32 offset, void *bytes, __u32 length)
+{
+	return hook == HOOK_XDP ? xdp_load(ctx, offset, bytes, length) : tc_load(ctx, offset, bytes, length);
+}
+
+/*
+ * The limit that the device's rules have for the SYN's peer, who is its destination on egress, its source on ingress;
+ * see rule_mss().
+ */
+static __always_inline __u32 syn_rule_mss(void *ctx, enum hook hook, const struct mssbpf_key *key,
+					  const struct syn *syn)
+{
+	__u64 address[2] = {};
+
+	if (syn->version == 4) {
+		__be32 word;
+
+		if (packet_load(ctx, hook,
+				syn->ip_offset + (key->direction == MSSBPF_EGRESS ? IPV4_DESTINATION : IPV4_SOURCE),
+				&word, sizeof(word)))
+			return MSSBPF_MSS_OWN;
+		address[1] = bpf_ntohl(word);
+	} else {
+		if (packet_load(ctx, hook,
+				syn->ip_offset + (key->direction == MSSBPF_EGRESS ? IPV6_DESTINATION : IPV6_SOURCE),
+				address, sizeof(address)))
+			return MSSBPF_MSS_OWN;
+		address[0] = bpf_be64_to_cpu(address[0]);
+		address[1] = bpf_be64_to_cpu(address[1]);
+	}
+	return rule_mss(key->ifindex, address, syn->version);
+}
+
+/*
+ * The largest MSS for this SYN, MSSBPF_MSS_NONE without limit: that of a rule, else the order's own, or what the MTU of
+ * the device and perhaps of the route leave now.
+ */
 static __always_inline __u16 syn_limit(void *ctx, enum hook hook, const struct mssbpf_key *key, const struct syn *syn,
 				       const struct notes *notes, const union mssbpf_order *order)
 {
 	__u32 mtu = 0;
 
+	if (unlikely(order->flags & MSSBPF_RULES)) {
+		__u32 mss = syn_rule_mss(ctx, hook, key, syn);
+
+		if (mss != MSSBPF_MSS_OWN)
+			return mss;
+	}
 	if (order->flags & (syn->version == 4 ? MSSBPF_LIVE_IPV4 : MSSBPF_LIVE_IPV6)) {
 		mtu = device_mtu(ctx, key->ifindex);
 		if (order->flags & MSSBPF_ROUTE)
@@ -77,66 +132,100 @@ static __always_inline bool syn_may_grow(void *ctx, enum hook hook, const struct
 /* What becomes of a SYN, as forget() wants it. */
 struct outcome {
 	__u8 unused;
-	__u8 result; /* enum mssbpf_result */
-	__u16 limit; /* bytes */
+	__u8 result;  /* enum mssbpf_result */
+	__u16 limit;  /* bytes */
+	__u16 before; /* MSS announced, bytes; 0: none was read */
+	__u16 after;  /* as it goes on, or would without MSSBPF_DRY_RUN */
 } __attribute__((aligned(8)));
 
 /*
- * Lowers the MSS of a SYN that was found by parsing, or adds one. Returns what became of it.
+ * Lowers the MSS of a SYN that was found by parsing, or adds one. Returns what became of it; *outcome has the values.
  */
 static __always_inline enum mssbpf_result syn_clamp(void *ctx, enum hook hook, const struct mssbpf_key *key,
 						    const struct syn *syn, const struct notes *notes,
-						    const union mssbpf_order *order)
+						    const union mssbpf_order *order, struct outcome *outcome)
 {
-	__u8 options[TCP_OPTIONS_MAX];
-	__u32 length = syn->tcp_length - TCP_HEADER_MIN;
 	enum xdp_checksum kind = XDP_CHECKSUM_UNKNOWN;
-	enum mssbpf_result result = MSSBPF_NO_MSS;
-	struct outcome outcome = { .unused = 1 };
-	__u32 change = 0;
+	enum mssbpf_result result;
+	struct options_walk walk;
 
 	if (syn->covered)
 		return MSSBPF_AH;
-	/* Ahead of the checks of `length`: Linux 6.1's verifier forgets what is checked before a call. */
-	outcome.limit = syn_limit(ctx, hook, key, syn, notes, order);
-	forget(outcome);
-	if (length > TCP_OPTIONS_MAX)
-		return MSSBPF_TRUNCATED;
-	/* Not zeros, which the verifier would tell from what is loaded. */
-	__builtin_memset(options, TCP_OPTION_NOP, sizeof(options));
-	forget(options);
-	if (hook == HOOK_XDP || length >= sizeof(__u32)) { /* options come in words */
-		if (hook == HOOK_XDP)
-			xdp_options_load(ctx, syn, options);
-		else if (tc_options_load(ctx, syn, options, length))
-			return MSSBPF_TRUNCATED;
-		result = options_clamp(options, length, outcome.limit, &change);
-	}
-	if (result == MSSBPF_NO_MSS && order->flags & MSSBPF_ADD_MISSING && syn_may_grow(ctx, hook, syn, notes))
+	outcome->limit = syn_limit(ctx, hook, key, syn, notes, order);
+	forget(*outcome);
+	result = options_walk(packet_data(ctx, hook), packet_end(ctx, hook), syn->tcp_offset & HEADERS_LENGTH_MASK,
+			      syn->tcp_length, outcome->limit, &walk);
+	if (result != MSSBPF_MALFORMED)
+		outcome->before = walk.announced;
+	if (result == MSSBPF_NO_MSS && order->flags & MSSBPF_ADD_MISSING && syn_may_grow(ctx, hook, syn, notes)) {
 		result = MSSBPF_ADDED;
+		outcome->after =
+			order->flags & MSSBPF_ADD_LIMIT ? outcome->limit : mss_of_none(outcome->limit, syn->version);
+	}
 	if ((result != MSSBPF_CLAMPED && result != MSSBPF_ADDED) || order->flags & MSSBPF_DRY_RUN)
 		return result;
 
 	if (hook == HOOK_XDP) {
-		outcome.result = result;
-		forget(outcome);
-		result = outcome.result;
+		outcome->result = result;
+		forget(*outcome);
+		result = outcome->result;
 		kind = xdp_checksum(ctx, syn, notes);
 		if (kind == XDP_CHECKSUM_UNKNOWN)
 			return MSSBPF_UNWRITABLE;
 	}
 	if (result == MSSBPF_ADDED) {
-		__u16 mss = order->flags & MSSBPF_ADD_LIMIT ? outcome.limit : mss_of_none(outcome.limit, syn->version);
-		int err = hook == HOOK_XDP ? xdp_option_add(ctx, syn, notes, kind, options, mss)
-					   : tc_option_add(ctx, syn, options, mss);
+		int err = hook == HOOK_XDP ? xdp_option_add(ctx, syn, notes, kind, outcome->after)
+					   : tc_option_add(ctx, syn, outcome->after);
 
 		return err ? MSSBPF_NO_MSS : MSSBPF_ADDED;
 	}
 	if (hook == HOOK_XDP)
-		xdp_options_store(ctx, syn, kind, options, change);
-	else if (tc_options_store(ctx, syn, options, length, change))
+		xdp_options_lower(ctx, syn, kind, &walk, outcome->limit);
+	else if (tc_options_lower(ctx, syn, &walk, outcome->limit))
 		return MSSBPF_UNWRITABLE;
 	return MSSBPF_CLAMPED;
+}
+
+/* Tells who listens what became of a packet. Addresses and ports that cannot be read are zeros. */
+static __always_inline int packet_tell(void *ctx, enum hook hook, const struct mssbpf_key *key, const struct syn *syn,
+				       const struct outcome *outcome)
+{
+	struct mssbpf_event event = {
+		.ifindex = key->ifindex,
+		.direction = key->direction,
+		.family = syn_family(syn),
+		.kind = syn_kind(syn),
+		.result = outcome->result,
+		.before = outcome->before,
+		.after = outcome->result == MSSBPF_ADDED ? outcome->after : outcome->before,
+	};
+
+	if (event.result == MSSBPF_CLAMPED && event.after > outcome->limit)
+		event.after = outcome->limit;
+	if (syn->version == 4) {
+		packet_load(ctx, hook, syn->ip_offset + IPV4_SOURCE, event.source, 4);
+		packet_load(ctx, hook, syn->ip_offset + IPV4_DESTINATION, event.destination, 4);
+	} else {
+		packet_load(ctx, hook, syn->ip_offset + IPV6_SOURCE, event.source, 16);
+		packet_load(ctx, hook, syn->ip_offset + IPV6_DESTINATION, event.destination, 16);
+	}
+	if (event.kind != MSSBPF_UNREADABLE) {
+		packet_load(ctx, hook, syn->tcp_offset, &event.source_port, 2);
+		packet_load(ctx, hook, syn->tcp_offset + 2, &event.destination_port, 2);
+	}
+	return event_send(&event);
+}
+
+static __noinline int tc_tell(struct __sk_buff *skb, const struct mssbpf_key *key, const struct syn *syn,
+			      const struct outcome *outcome)
+{
+	return packet_tell(skb, HOOK_TC, key, syn, outcome);
+}
+
+static __noinline int xdp_tell(struct xdp_md *xdp, const struct mssbpf_key *key, const struct syn *syn,
+			       const struct outcome *outcome)
+{
+	return packet_tell(xdp, HOOK_XDP, key, syn, outcome);
 }
 
 /* Does with a packet what it needs, now that it is parsed, and counts it. */
@@ -144,7 +233,7 @@ static __always_inline void packet_handle(void *ctx, enum hook hook, const struc
 					  enum parse_verdict verdict, struct syn *syn, struct notes *notes)
 {
 	const struct mssbpf_limit *limit = bpf_map_lookup_elem(&limits, key);
-	enum mssbpf_result result;
+	struct outcome outcome = { .unused = 1 };
 	union mssbpf_order order;
 
 	if (!limit)
@@ -155,10 +244,20 @@ static __always_inline void packet_handle(void *ctx, enum hook hook, const struc
 	order.word = *(const volatile __u64 *)&limit->order.word;
 
 	if (verdict == PARSE_SYN)
-		result = syn_clamp(ctx, hook, key, syn, notes, &order);
+		outcome.result = syn_clamp(ctx, hook, key, syn, notes, &order, &outcome);
 	else
-		result = verdict == PARSE_MALFORMED ? MSSBPF_MALFORMED : MSSBPF_TRUNCATED;
-	count(key, syn, result);
+		outcome.result = verdict == PARSE_MALFORMED ? MSSBPF_MALFORMED : MSSBPF_TRUNCATED;
+	forget(outcome);
+	if (unlikely(watch.verify) &&
+	    (hook == HOOK_XDP ? xdp_is_marked(ctx, watch.verify) : tc_is_marked(ctx, watch.verify)))
+		return;
+	count(key, syn, outcome.result, outcome.before);
+	if (unlikely(watch.until) && syn->version != 0) {
+		if (hook == HOOK_XDP)
+			xdp_tell(ctx, key, syn, &outcome);
+		else
+			tc_tell(ctx, key, syn, &outcome);
+	}
 }
 
 /*

@@ -76,7 +76,11 @@ enum {
 	IPV4_LENGTH = 2,
 	IPV4_FRAGMENT = 6,
 	IPV4_CHECKSUM = 10,
+	IPV4_SOURCE = 12,
+	IPV4_DESTINATION = 16,
 	IPV6_LENGTH = 4,
+	IPV6_SOURCE = 8,
+	IPV6_DESTINATION = 24,
 
 	/* The TCP header, RFC 9293 3.1: byte offsets of its fields. */
 	TCP_DATA_OFFSET = 12, /* header length in 32-bit words, upper four bits */

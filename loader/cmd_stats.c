@@ -28,6 +28,7 @@ static const struct {
 	{ MSSBPF_TCP_AO, "tcp_ao", "TCP-AO" },
 	{ MSSBPF_UNWRITABLE, "unwritable", "UNWRITABLE" },
 	{ MSSBPF_ADDED, "added", "ADDED" },
+	{ MSSBPF_EXEMPT, "exempt", "EXEMPT" },
 };
 
 static const struct {

@@ -72,9 +72,11 @@ int maps_entries(const struct maps *maps, struct entry **list, size_t *count)
 	return 0;
 }
 
-int maps_count(const struct maps *maps, const struct mssbpf_key *key, struct mssbpf_counters *sum)
+enum { COUNTER_CELLS = sizeof(struct mssbpf_counters) / sizeof(__u64) };
+
+/* Adds up what all CPUs have counted ever. */
+static int counters_sum(const struct maps *maps, const struct mssbpf_key *key, struct mssbpf_counters *sum)
 {
-	const size_t cells = sizeof(*sum) / sizeof(__u64);
 	int cpus = libbpf_num_possible_cpus(), err;
 	struct mssbpf_counters *each;
 
@@ -86,9 +88,26 @@ int maps_count(const struct maps *maps, const struct mssbpf_key *key, struct mss
 	*sum = (struct mssbpf_counters){};
 	err = bpf_map_lookup_elem(maps->counters, key, each);
 	for (int cpu = 0; cpu < cpus && !err; cpu++)
-		for (size_t cell = 0; cell < cells; cell++)
-			((__u64 *)sum->packets)[cell] += ((const __u64 *)each[cpu].packets)[cell];
+		for (size_t cell = 0; cell < COUNTER_CELLS; cell++)
+			((__u64 *)sum)[cell] += ((const __u64 *)&each[cpu])[cell];
 	free(each);
+	return err;
+}
+
+int maps_count(const struct maps *maps, const struct mssbpf_key *key, struct mssbpf_counters *sum)
+{
+	struct mssbpf_counters base;
+	int err;
+
+	/* The base first: then a reset meanwhile makes the sum too large, not negative. */
+	err = bpf_map_lookup_elem(maps->baseline, key, &base);
+	if (err && err != -ENOENT)
+		return err;
+	if (err)
+		base = (struct mssbpf_counters){};
+	err = counters_sum(maps, key, sum);
+	for (size_t cell = 0; cell < COUNTER_CELLS && !err; cell++)
+		((__u64 *)sum)[cell] -= ((const __u64 *)&base)[cell];
 	return err;
 }
 
@@ -123,6 +142,14 @@ static int counters_zero(const struct maps *maps, const struct mssbpf_key *key)
 	return err;
 }
 
+/* Deletes from a map that may not be open, what may not be there. */
+static int key_delete(int map, const void *key)
+{
+	int err = map < 0 ? 0 : bpf_map_delete_elem(map, key);
+
+	return err == -ENOENT ? 0 : err;
+}
+
 /* Changes an entry in its place, so that the programs never miss it. Returns 0, -ENOENT or another -errno. */
 static int limit_change(const struct maps *maps, const struct mssbpf_key *key, const struct mssbpf_limit *limit)
 {
@@ -139,9 +166,10 @@ int maps_entry_set(const struct maps *maps, const struct mssbpf_key *key, const 
 
 	if (err != -ENOENT)
 		return err;
-	err = counters_zero(maps, key) ?: value_set(maps->limits, key, limit, BPF_NOEXIST);
+	err = key_delete(maps->baseline, key) ?: counters_zero(maps, key);
+	err = err ?: value_set(maps->limits, key, limit, BPF_NOEXIST);
 	if (err)
-		bpf_map_delete_elem(maps->counters, key);
+		key_delete(maps->counters, key);
 	return err;
 }
 
@@ -150,11 +178,22 @@ int maps_entry_get(const struct maps *maps, const struct mssbpf_key *key, struct
 	return maps->limits < 0 ? -ENOENT : bpf_map_lookup_elem(maps->limits, key, limit);
 }
 
+int maps_reset(const struct maps *maps, const struct mssbpf_key *key)
+{
+	struct mssbpf_counters sum;
+
+	return counters_sum(maps, key, &sum) ?: value_set(maps->baseline, key, &sum, BPF_ANY);
+}
+
 int maps_entry_remove(const struct maps *maps, const struct mssbpf_key *key)
 {
-	int err = maps->limits < 0 ? -ENOENT : bpf_map_delete_elem(maps->limits, key);
+	const struct mssbpf_key other = { key->ifindex, !key->direction };
+	struct mssbpf_limit limit;
+	int err = key_delete(maps->limits, key);
 
-	if (!err || err == -ENOENT)
-		err = maps->counters < 0 ? -ENOENT : bpf_map_delete_elem(maps->counters, key);
-	return err == -ENOENT ? 0 : err;
+	err = err ?: key_delete(maps->counters, key);
+	err = err ?: key_delete(maps->baseline, key);
+	if (!err && maps_entry_get(maps, &other, &limit) == -ENOENT)
+		err = key_delete(maps->rules, &key->ifindex);
+	return err;
 }

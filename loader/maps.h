@@ -22,6 +22,10 @@ struct maps {
 	int lock;	 /* -1: nothing is pinned, the other fds are -1 too */
 	int limits;
 	int counters;
+	int baseline;
+	int rules;  /* a map of maps */
+	int events; /* likewise */
+	int watch;
 	int change; /* the program that changes entries of limits */
 	int programs[PROGRAM_KINDS][MSSBPF_DIRECTIONS]; /* fds, after pins_create() */
 	bool outdated;					/* attached programs came from another build */
@@ -40,7 +44,7 @@ struct entry {
  */
 int maps_entries(const struct maps *maps, struct entry **list, size_t *count);
 
-/* Adds up the counters of all CPUs. Returns 0 or -errno. */
+/* Adds up the counters of all CPUs since the last reset. Returns 0 or -errno. */
 int maps_count(const struct maps *maps, const struct mssbpf_key *key, struct mssbpf_counters *sum);
 
 /*
@@ -52,7 +56,16 @@ int maps_entry_set(const struct maps *maps, const struct mssbpf_key *key, const 
 /* Reads one entry. Returns 0, -ENOENT when there is none or nothing is pinned, or another -errno. */
 int maps_entry_get(const struct maps *maps, const struct mssbpf_key *key, struct mssbpf_limit *limit);
 
-/* Removes an entry and its counters; that there is none is no error. Returns 0 or -errno. */
+/*
+ * Lets an entry's counters begin at zero again: what is counted meanwhile stays counted. Returns 0, -ENOENT when there
+ * is no such entry, or another -errno.
+ */
+int maps_reset(const struct maps *maps, const struct mssbpf_key *key);
+
+/*
+ * Removes an entry and its counters, and the rules with a device's last entry; that there is none is no error. Returns
+ * 0 or -errno.
+ */
 int maps_entry_remove(const struct maps *maps, const struct mssbpf_key *key);
 
 #endif

@@ -26,7 +26,32 @@
 
 #define TOP BPFFS "/mssbpf"
 
-static const struct maps nothing = { .lock = -1, .limits = -1, .counters = -1, .change = -1 };
+static const struct maps nothing = {
+	.lock = -1, .limits = -1, .counters = -1, .baseline = -1, .rules = -1, .events = -1, .watch = -1, .change = -1
+};
+
+/* The maps, in the skeleton and in the folder; `meta` is opened only to be read or written. */
+static const struct {
+	const char *name;
+	size_t fd;	 /* in struct maps */
+	size_t skeleton; /* in struct mssbpf_bpf */
+	__u32 type;
+	__u32 key_size, value_size; /* bytes */
+	bool by_entry;		    /* holds --max-entries entries */
+} map_kinds[] = {
+	{ "limits", offsetof(struct maps, limits), offsetof(struct mssbpf_bpf, maps.limits), BPF_MAP_TYPE_HASH,
+	  sizeof(struct mssbpf_key), sizeof(struct mssbpf_limit), true },
+	{ "counters", offsetof(struct maps, counters), offsetof(struct mssbpf_bpf, maps.counters),
+	  BPF_MAP_TYPE_PERCPU_HASH, sizeof(struct mssbpf_key), sizeof(struct mssbpf_counters), true },
+	{ "baseline", offsetof(struct maps, baseline), offsetof(struct mssbpf_bpf, maps.baseline), BPF_MAP_TYPE_HASH,
+	  sizeof(struct mssbpf_key), sizeof(struct mssbpf_counters), true },
+	{ "rules", offsetof(struct maps, rules), offsetof(struct mssbpf_bpf, maps.rules), BPF_MAP_TYPE_HASH_OF_MAPS,
+	  sizeof(__u32), sizeof(__u32), true },
+	{ "events", offsetof(struct maps, events), offsetof(struct mssbpf_bpf, maps.events), BPF_MAP_TYPE_ARRAY_OF_MAPS,
+	  sizeof(__u32), sizeof(__u32), false },
+	{ "watch", offsetof(struct maps, watch), offsetof(struct mssbpf_bpf, maps.bss), BPF_MAP_TYPE_ARRAY,
+	  sizeof(__u32), sizeof(struct mssbpf_watch), false },
+};
 
 /* Where each program is, in the skeleton and in the folder. */
 static const struct {
@@ -166,6 +191,30 @@ static int meta_write(const char *folder, unsigned int abilities)
 	return err;
 }
 
+static int *map_fd(struct maps *maps, size_t kind)
+{
+	return (int *)((char *)maps + map_kinds[kind].fd);
+}
+
+static struct bpf_map *skeleton_map(const struct mssbpf_bpf *skeleton, size_t kind)
+{
+	return *(struct bpf_map **)((const char *)skeleton + map_kinds[kind].skeleton);
+}
+
+/* Opens the maps in the folder. Returns 0 or -errno; what is open by then is the caller's to close. */
+static int maps_open(struct maps *maps)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(map_kinds); i++) {
+		int fd = map_open(maps->folder, map_kinds[i].name, map_kinds[i].type, map_kinds[i].key_size,
+				  map_kinds[i].value_size);
+
+		if (fd < 0)
+			return fd;
+		*map_fd(maps, i) = fd;
+	}
+	return 0;
+}
+
 int pins_peek(struct maps *maps)
 {
 	struct mssbpf_meta meta;
@@ -185,17 +234,11 @@ static int folder_open(struct maps *maps)
 	struct bpf_map_info info;
 	int err = meta_read(maps->folder, &meta);
 
-	if (err)
-		goto out;
-	maps->limits = map_open(maps->folder, "limits", BPF_MAP_TYPE_HASH, sizeof(struct mssbpf_key),
-				sizeof(struct mssbpf_limit));
-	maps->counters = map_open(maps->folder, "counters", BPF_MAP_TYPE_PERCPU_HASH, sizeof(struct mssbpf_key),
-				  sizeof(struct mssbpf_counters));
-	maps->change = bpf_obj_get(path_of(maps->folder, "change").text);
-	err = maps->limits < 0	   ? maps->limits
-	      : maps->counters < 0 ? maps->counters
-	      : maps->change < 0   ? maps->change
-				   : 0;
+	err = err ?: maps_open(maps);
+	if (!err) {
+		maps->change = bpf_obj_get(path_of(maps->folder, "change").text);
+		err = maps->change < 0 ? maps->change : 0;
+	}
 	err = err ?: map_info(maps->limits, &info);
 	if (err)
 		goto out;
@@ -244,11 +287,13 @@ static int pins_lock(struct maps *maps, bool create)
 
 static void pins_release(struct maps *maps)
 {
-	const int fds[] = { maps->limits, maps->counters, maps->change, maps->lock };
-
-	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
-		if (fds[i] >= 0)
-			close(fds[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(map_kinds); i++)
+		if (*map_fd(maps, i) >= 0)
+			close(*map_fd(maps, i));
+	if (maps->change >= 0)
+		close(maps->change);
+	if (maps->lock >= 0)
+		close(maps->lock);
 	for (size_t i = 0; i < ARRAY_SIZE(entry_points); i++)
 		if (maps->programs[entry_points[i].kind][entry_points[i].direction] > 0)
 			close(maps->programs[entry_points[i].kind][entry_points[i].direction]);
@@ -365,11 +410,12 @@ static int skeleton_load(struct maps *maps, unsigned int max_entries, struct mss
 	maps->abilities = skeleton_enable(skeleton);
 	if (xdp_frags_supported())
 		bpf_program__set_flags(skeleton->progs.mssbpf_xdp, BPF_F_XDP_HAS_FRAGS);
-	bpf_map__set_max_entries(skeleton->maps.limits, max_entries);
-	bpf_map__set_max_entries(skeleton->maps.counters, max_entries);
-	if (maps->limits >= 0) {
-		err = bpf_map__reuse_fd(skeleton->maps.limits, maps->limits);
-		err = err ?: bpf_map__reuse_fd(skeleton->maps.counters, maps->counters);
+	for (size_t i = 0; i < ARRAY_SIZE(map_kinds); i++) {
+		struct bpf_map *map = skeleton_map(skeleton, i);
+
+		err = map_kinds[i].by_entry ? bpf_map__set_max_entries(map, max_entries) : 0;
+		if (!err && maps->limits >= 0)
+			err = bpf_map__reuse_fd(map, *map_fd(maps, i));
 		if (err)
 			goto out;
 	}
@@ -394,8 +440,8 @@ static int folder_make(struct maps *maps, unsigned int max_entries)
 	if (err)
 		return err;
 	err = mkdir(draft.text, 0700) ? -errno : 0;
-	err = err ?: bpf_map__pin(skeleton->maps.limits, path_of(draft.text, "limits").text);
-	err = err ?: bpf_map__pin(skeleton->maps.counters, path_of(draft.text, "counters").text);
+	for (size_t i = 0; i < ARRAY_SIZE(map_kinds) && !err; i++)
+		err = bpf_map__pin(skeleton_map(skeleton, i), path_of(draft.text, map_kinds[i].name).text);
 	err = err ?: bpf_map__pin(skeleton->maps.meta, path_of(draft.text, "meta").text);
 	err = err ?: bpf_program__pin(skeleton->progs.mssbpf_change, path_of(draft.text, "change").text);
 	for (size_t i = 0; i < ARRAY_SIZE(entry_points) && !err; i++)

@@ -64,10 +64,11 @@ enum mssbpf_result {
 	MSSBPF_TRUNCATED,   /* the headers go on beyond the packet or the first fragment */
 	MSSBPF_UNWRITABLE,  /* no memory to make the header writable; or on XDP, the checksum's kind is unknown */
 	MSSBPF_ADDED,	    /* an MSS option was added (dry run: would have been) */
+	MSSBPF_EXEMPT, /* no limit holds for it: a rule says so, or no rule is for it and there is no other limit */
 	MSSBPF_RESULTS,
 };
 
-/* Key of both maps. */
+/* Key of the maps `limits`, `counters` and `baseline`. */
 struct mssbpf_key {
 	__u32 ifindex;
 	__u32 direction; /* enum mssbpf_direction */
@@ -79,8 +80,16 @@ enum mssbpf_flags {
 	MSSBPF_LIVE_IPV6 = 1 << 2, /* likewise */
 	MSSBPF_ROUTE = 1 << 3,	   /* what is live follows the route towards the destination, too */
 	MSSBPF_BOTH_WAYS = 1 << 4, /* and the route back to the source */
-	MSSBPF_ADD_MISSING = 1 << 6, /* a SYN without MSS gets one: what the receiver has to assume, or the limit if lower */
-	MSSBPF_ADD_LIMIT = 1 << 7,   /* then the limit itself */
+	MSSBPF_RULES = 1 << 5,	   /* the map `rules` has a set for the device: it goes first */
+	MSSBPF_ADD_MISSING =
+		1 << 6, /* a SYN without MSS gets one: what the receiver has to assume, or the limit if lower */
+	MSSBPF_ADD_LIMIT = 1 << 7, /* then the limit itself */
+};
+
+/* In the place of an MSS limit, beside its legal values 1..65495. */
+enum {
+	MSSBPF_MSS_OWN = 0,	  /* in a rule set, of addresses without a rule: the device's own limit */
+	MSSBPF_MSS_NONE = 0xffff, /* no limit: the SYN is left alone */
 };
 
 /* Where the MTU came from. */
@@ -89,6 +98,7 @@ enum mssbpf_source {
 	MSSBPF_SOURCE_DEVICE,	/* the device's own */
 	MSSBPF_SOURCE_COMPUTED, /* from the layers around packets: see origin */
 	MSSBPF_SOURCE_ROUTE,	/* each packet's route, and the device's own */
+	MSSBPF_SOURCE_NONE,	/* no limit but those of rules */
 };
 
 /*
@@ -130,9 +140,58 @@ struct mssbpf_change {
 	struct mssbpf_limit limit;
 };
 
-/* Value of the per-CPU map `counters`. */
+/*
+ * The histogram of the MSS that SYNs announce, before they are clamped: the upper bounds, bytes, of all buckets but the
+ * last, which has no end. Of two options in one SYN the last counts, which is what Linux obeys.
+ */
+#define MSSBPF_BUCKET_BOUNDS 536, 1220, 1360, 1380, 1400, 1412, 1420, 1436, 1440, 1448, 1452, 1460
+enum { MSSBPF_BUCKETS = 13 };
+
+/* Value of the per-CPU map `counters`; of the map `baseline`, sums that count as zero since the last reset. */
 struct mssbpf_counters {
 	__u64 packets[MSSBPF_FAMILIES][MSSBPF_KINDS][MSSBPF_RESULTS];
+	__u64 announced[MSSBPF_FAMILIES][MSSBPF_BUCKETS];
+	__u64 announced_bytes[MSSBPF_FAMILIES]; /* the sum of these MSS */
+};
+
+/*
+ * Element of a set of rules, an array of its own for each device, in the map of maps `rules` by ifindex; it is replaced
+ * as a whole. Element 0 has the numbers of IPv4 and of IPv6 ranges. Behind it stand these: IPv4's, then IPv6's, each by
+ * ascending `first`, the first of all being 0. A range ends where the next begins, and has the limit of the longest
+ * prefix that it lies in. Behind the ranges, up to the end, stand the prefixes themselves, for the loader.
+ */
+struct mssbpf_rule {
+	union {
+		__u64 first[2];	 /* address in host order, upper half first; IPv4: in the lower half */
+		__u64 ranges[2]; /* in element 0: how many, IPv4 and IPv6 */
+	};
+	__u16 mss;   /* largest MSS let through, MSSBPF_MSS_NONE or, in ranges, MSSBPF_MSS_OWN */
+	__u8 family; /* enum mssbpf_family, of a prefix */
+	__u8 length; /* bits, of a prefix */
+	__u32 padding;
+};
+
+/* The one value of the map `watch`, which loader and programs share. */
+struct mssbpf_watch {
+	__u64 until;  /* events are sent up to this time, CLOCK_MONOTONIC, ns; 0: nobody listens */
+	__u64 verify; /* not 0: a packet marked with this is not counted: it comes from a test run of the loader */
+	__u64 lost;   /* events for which the reader left no room */
+};
+
+/* What is sent for every SYN while somebody listens, by the ring buffer in the map of maps `events`. */
+struct mssbpf_event {
+	__u64 time; /* CLOCK_MONOTONIC, ns */
+	__u32 ifindex;
+	__u8 direction; /* enum mssbpf_direction */
+	__u8 family;	/* enum mssbpf_family */
+	__u8 kind;	/* enum mssbpf_kind */
+	__u8 result;	/* enum mssbpf_result */
+	__u16 before;	/* MSS announced, bytes; 0: none was read */
+	__u16 after;	/* MSS as it goes on, bytes (dry run: as it would); 0: none was read */
+	__be16 source_port;
+	__be16 destination_port;
+	__u8 source[16]; /* network order; IPv4: the first four. Zeros, with the ports, where headers are unreadable */
+	__u8 destination[16];
 };
 
 /* What the programs can do on this kernel beyond what all can. */

@@ -59,6 +59,7 @@ static int load(struct object *object, struct bpf_program *const programs[OBJECT
 	object->skeleton->rodata->route_layout = *layout;
 	bpf_map__set_max_entries(object->skeleton->maps.limits, MAP_ENTRIES);
 	bpf_map__set_max_entries(object->skeleton->maps.counters, MAP_ENTRIES);
+	bpf_map__set_max_entries(object->skeleton->maps.rules, MAP_ENTRIES);
 	err = mssbpf_bpf__load(object->skeleton);
 	if (err)
 		goto out;

@@ -16,7 +16,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 MSSBPF = os.environ.get("MSSBPF", str(ROOT / "mssbpf"))
 PINS = pathlib.Path("/sys/fs/bpf/mssbpf")
 loaded = set()  # ids of the programs that attach loaded since leftover_programs() was last called
-RESULTS = ("clamped", "already_low", "no_mss", "malformed", "truncated", "ah", "tcp_ao", "unwritable", "added")
+RESULTS = ("clamped", "already_low", "no_mss", "malformed", "truncated", "ah", "tcp_ao", "unwritable", "added",
+           "exempt")
 
 
 def mssbpf(verb, *arguments, netns=None, **options):

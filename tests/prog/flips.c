@@ -156,6 +156,8 @@ static int setup(void **state)
 	maps = (struct maps){ .lock = -1,
 			      .limits = object.limits,
 			      .counters = object.counters,
+			      .baseline = bpf_map__fd(object.skeleton->maps.baseline),
+			      .rules = bpf_map__fd(object.skeleton->maps.rules),
 			      .change = bpf_program__fd(object.skeleton->progs.mssbpf_change) };
 	return 0;
 }

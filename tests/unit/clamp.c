@@ -49,6 +49,7 @@ static const char *result_name(enum mssbpf_result result)
 		[MSSBPF_MALFORMED] = "MALFORMED",
 		[MSSBPF_TRUNCATED] = "TRUNCATED",
 		[MSSBPF_UNWRITABLE] = "UNWRITABLE",
+		[MSSBPF_EXEMPT] = "EXEMPT",
 	};
 
 	return (unsigned int)result < ARRAY_SIZE(names) ? names[result] : "?";
@@ -78,6 +79,23 @@ static uint16_t updated_checksum(uint16_t checksum, uint32_t change)
 	return ~sum;
 }
 
+/* Walks `length` bytes of options and writes the limit where the walk says. */
+static enum mssbpf_result options_clamp(uint8_t *options, size_t length, uint16_t limit, struct options_walk *walk)
+{
+	uint8_t *tcp = options - TCP_HEADER_MIN;
+	enum mssbpf_result result = options_walk(tcp, options + length, 0, TCP_HEADER_MIN + length, limit, walk);
+
+	for (uint32_t i = 0; i < ABOVE_WORDS && result == MSSBPF_CLAMPED && !above_ends(walk, i); i++) {
+		uint32_t offset = above_at(walk, i);
+
+		if (offset) {
+			tcp[offset] = limit >> 8;
+			tcp[offset + 1] = limit & 0xff;
+		}
+	}
+	return result;
+}
+
 /*
  * Clamps `before` and fails unless that gives `result` and, if clamped, `after`, with a change that mends
  * the checksum and nothing written elsewhere.
@@ -88,7 +106,7 @@ static void check_tail(const char *name, const uint8_t *before, const uint8_t *a
 	static struct segment segment = { .ip = { [12] = 192, 0, 2, 1, 198, 51, 100, 7 },
 					  .tcp = { 1, 2, 3, 4, 5, 6, 7 } };
 	uint8_t area[GUARD + TCP_OPTIONS_MAX + GUARD], whole[sizeof(area)];
-	uint32_t change = 0;
+	struct options_walk walk;
 	enum mssbpf_result got;
 
 	for (size_t i = 0; i < sizeof(area); i++)
@@ -97,7 +115,7 @@ static void check_tail(const char *name, const uint8_t *before, const uint8_t *a
 	memcpy(whole, area, sizeof(whole));
 	memcpy(whole + GUARD, after, length);
 
-	got = options_clamp(area + GUARD, length, limit, &change);
+	got = options_clamp(area + GUARD, length, limit, &walk);
 	if (got != result) {
 		print_bytes("options", before, length);
 		fail_msg("%s, limit %u: %s instead of %s", name, limit, result_name(got), result_name(result));
@@ -111,10 +129,10 @@ static void check_tail(const char *name, const uint8_t *before, const uint8_t *a
 		fail_msg("%s, limit %u: wrong bytes", name, limit);
 	}
 	segment.tcp[4]++;
-	if (updated_checksum(full_checksum(&segment, before, length), change) !=
+	if (updated_checksum(full_checksum(&segment, before, length), walk.change) !=
 	    full_checksum(&segment, after, length)) {
 		print_bytes("options", before, length);
-		fail_msg("%s, limit %u: the change %#x gives a wrong checksum", name, limit, change);
+		fail_msg("%s, limit %u: the change %#x gives a wrong checksum", name, limit, walk.change);
 	}
 }
 
@@ -280,7 +298,7 @@ static void test_every_offset_and_length(void **state)
 				for (size_t i = 0; i < ARRAY_SIZE(values) * ARRAY_SIZE(values); i++) {
 					uint16_t limit = values[i / ARRAY_SIZE(values)];
 
-					if (limit)
+					if (limit && limit != MSSBPF_MSS_NONE)
 						check_at(offset, length, way, values[i % ARRAY_SIZE(values)], limit);
 				}
 }
@@ -297,7 +315,7 @@ static void test_every_mss(void **state)
 static void test_every_limit(void **state)
 {
 	(void)state;
-	for (uint32_t limit = 1; limit <= UINT16_MAX; limit++) {
+	for (uint32_t limit = 1; limit < MSSBPF_MSS_NONE; limit++) {
 		check_at(0, 4, 0, 1460, limit);
 		check_at(3, 8, 0, 65535, limit);
 	}
@@ -417,7 +435,7 @@ static void test_random_lists(void **state)
 	for (int i = 0; i < 1000 * 1000; i++) {
 		uint8_t before[TCP_OPTIONS_MAX], after[TCP_OPTIONS_MAX];
 		size_t length = random_options(before, &seed);
-		uint16_t limit = packet_random(&seed) >> 16 | 1;
+		uint16_t limit = packet_random(&seed) % (MSSBPF_MSS_NONE - 1) + 1;
 		enum mssbpf_result result;
 
 		memcpy(after, before, sizeof(after));
@@ -441,21 +459,63 @@ static void test_every_checksum(void **state)
 		for (uint32_t sequence = 0; sequence <= UINT16_MAX; sequence++) {
 			struct packet_spec spec = { .version = 4, .sequence = sequence };
 			struct packet before, after;
-			uint8_t options[TCP_OPTIONS_MAX] = { NOP, NOP, NOP, NOP, NOP, NOP, NOP, NOP };
-			uint32_t change = 0;
+			uint8_t segment[60] = { [20] = NOP, NOP, NOP, NOP, NOP, NOP, NOP, NOP };
+			uint8_t *options = segment + TCP_HEADER_MIN;
+			struct options_walk walk;
 			uint16_t checksum;
 
 			put_mss(options + offset, 1460);
 			spec.options = (struct packet_bytes){ options, 8 };
 			packet_build(&before, &spec, PACKET_BARE);
 			checksum = packet_tcp_checksum(before.data, 4, before.data + before.tcp, 28);
-			assert_int_equal(options_clamp(options, 8, LIMIT, &change), MSSBPF_CLAMPED);
+			assert_int_equal(options_clamp(options, 8, LIMIT, &walk), MSSBPF_CLAMPED);
 			packet_build(&after, &spec, PACKET_BARE);
-			assert_int_equal(updated_checksum(checksum, change),
+			assert_int_equal(updated_checksum(checksum, walk.change),
 					 packet_tcp_checksum(after.data, 4, after.data + after.tcp, 28));
 			if (checksum == 0)
-				assert_int_equal(updated_checksum(0xffff, change), updated_checksum(0, change));
+				assert_int_equal(updated_checksum(0xffff, walk.change),
+						 updated_checksum(0, walk.change));
 		}
+}
+
+/* What is told of the MSS in the list, with a limit and without. */
+static void test_announced(void **state)
+{
+	const struct {
+		const char *name;
+		struct packet_bytes options;
+		enum mssbpf_result result, unlimited;
+		uint16_t announced;
+	} lists[] = {
+		{ "one", BYTES(MSS(1460)), MSSBPF_CLAMPED, MSSBPF_EXEMPT, 1460 },
+		{ "low", BYTES(MSS(536)), MSSBPF_ALREADY_LOW, MSSBPF_EXEMPT, 536 },
+		{ "two: the last", BYTES(MSS(1460), MSS(536)), MSSBPF_CLAMPED, MSSBPF_EXEMPT, 536 },
+		{ "low, then not", BYTES(MSS(536), MSS(65535)), MSSBPF_CLAMPED, MSSBPF_EXEMPT, 65535 },
+		{ "odd", BYTES(NOP, MSS(1460), NOP, NOP, NOP), MSSBPF_CLAMPED, MSSBPF_EXEMPT, 1460 },
+		{ "behind END", BYTES(END, MSS(1460), NOP, NOP, NOP), MSSBPF_NO_MSS, MSSBPF_EXEMPT, 0 },
+		{ "none", BYTES(NOP, WSCALE), MSSBPF_NO_MSS, MSSBPF_EXEMPT, 0 },
+		{ "signed", BYTES(MSS(1460), AO), MSSBPF_TCP_AO, MSSBPF_TCP_AO, 1460 },
+		{ "0", BYTES(MSS(0)), MSSBPF_ALREADY_LOW, MSSBPF_EXEMPT, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+		for (int limited = 0; limited < 2; limited++) {
+			uint8_t segment[TCP_HEADER_MIN + TCP_OPTIONS_MAX] = {}, before[sizeof(segment)];
+			struct options_walk walk;
+			enum mssbpf_result result;
+
+			memcpy(segment + TCP_HEADER_MIN, lists[i].options.bytes, lists[i].options.length);
+			memcpy(before, segment, sizeof(before));
+			result = options_clamp(segment + TCP_HEADER_MIN, lists[i].options.length,
+					       limited ? LIMIT : MSSBPF_MSS_NONE, &walk);
+			if (result != (limited ? lists[i].result : lists[i].unlimited) ||
+			    (uint16_t)walk.announced != lists[i].announced)
+				fail_msg("%s: %s, MSS %u", lists[i].name, result_name(result), walk.announced);
+			if (!limited)
+				assert_memory_equal(segment, before, sizeof(segment));
+		}
+	}
 }
 
 static void test_fold(void **state)
@@ -505,7 +565,8 @@ int main(void)
 		cmocka_unit_test(test_every_mss),    cmocka_unit_test(test_every_limit),
 		cmocka_unit_test(test_every_pair),   cmocka_unit_test(test_every_option_length),
 		cmocka_unit_test(test_random_lists), cmocka_unit_test(test_every_checksum),
-		cmocka_unit_test(test_fold),	     cmocka_unit_test(test_mss_of_mtu),
+		cmocka_unit_test(test_announced),    cmocka_unit_test(test_fold),
+		cmocka_unit_test(test_mss_of_mtu),
 	};
 
 	return cmocka_run_group_tests_name("clamp", tests, NULL, NULL);
