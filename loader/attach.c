@@ -362,13 +362,18 @@ static int attachment_put(const struct maps *maps, const struct mssbpf_key *key,
 int attachment_set(const struct maps *maps, const struct mssbpf_key *key, enum hook current, enum hook hook,
 		   enum mssbpf_link link)
 {
-	enum hook between = tcx_supported() ? HOOK_TCX : HOOK_CLSACT;
+	enum hook between = current;
 	int err;
 
-	if (current == HOOKS || current == hook || !hooks[current].mode || !hooks[hook].mode)
+	if (current == HOOKS || current == hook || !hooks[hook].mode)
 		return attachment_put(maps, key, current, hook, link);
 
-	/* A device has one mode of XDP at a time: TC clamps while it changes. */
+	/*
+	 * A device has one mode of XDP at a time: TC clamps while it changes. A command that was killed may have left
+	 * the other mode there beside TC.
+	 */
+	if (hooks[current].mode)
+		between = tcx_supported() ? HOOK_TCX : HOOK_CLSACT;
 	err = attachment_put(maps, key, current, between, link) ?: attachment_put(maps, key, between, hook, link);
 	if (err)
 		attachment_put(maps, key, between, current, link);

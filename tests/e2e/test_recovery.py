@@ -106,7 +106,7 @@ def test_a_pinned_program_that_is_lost(pair, hook):
     assert program.counted(pair.a, "v0") == {"syn": 2, "clamped": 2}
 
 
-@pytest.mark.parametrize("name", ("meta", "limits", "counters"))
+@pytest.mark.parametrize("name", ("meta", "limits", "counters", "change"))
 def test_a_pinned_map_that_is_lost(pair, name):
     """Nothing is guessed: every verb says what is wrong and what removes the rest."""
     program.attach(pair.a, "v0")
