@@ -4,6 +4,7 @@
  */
 #include "cli.h"
 #include "report.h"
+#include "results.h"
 #include "table.h"
 
 #include <stdlib.h>
@@ -11,24 +12,6 @@
 static const struct option_spec stats_options[] = {
 	{ "json", 'j', NULL, "as JSON", OPTION_FLAG, .offset = offsetof(struct options, json) },
 	{ 0 },
-};
-
-/* What is counted, in the order it is shown. */
-static const struct {
-	enum mssbpf_result result;
-	const char *key;  /* in JSON */
-	const char *head; /* in the table */
-} results[MSSBPF_RESULTS] = {
-	{ MSSBPF_CLAMPED, "clamped", "CLAMPED" },
-	{ MSSBPF_ALREADY_LOW, "already_low", "LOW" },
-	{ MSSBPF_NO_MSS, "no_mss", "NO-MSS" },
-	{ MSSBPF_MALFORMED, "malformed", "MALFORMED" },
-	{ MSSBPF_TRUNCATED, "truncated", "TRUNCATED" },
-	{ MSSBPF_AH, "ah", "AH" },
-	{ MSSBPF_TCP_AO, "tcp_ao", "TCP-AO" },
-	{ MSSBPF_UNWRITABLE, "unwritable", "UNWRITABLE" },
-	{ MSSBPF_ADDED, "added", "ADDED" },
-	{ MSSBPF_EXEMPT, "exempt", "EXEMPT" },
 };
 
 static const struct {
