@@ -3,6 +3,7 @@
 # make            the program, ./mssbpf
 # make check      every test this machine can run (as root: it sets up what it needs)
 # make check-vm   the e2e tests that depend on the kernel, on Debian's 6.1 and 6.12 in QEMU (as root: likewise)
+# make fuzz       the loaded programs against a reference, and parsers under libFuzzer (as root; SECONDS= or COUNT=, SEED=)
 # make demo       a tunnel that hangs, and how it stops to (as root: likewise)
 # make deps       install the Debian packages that building and testing take
 # make lint       static checks
@@ -41,7 +42,7 @@ loader_objects := $(loader_sources:%.c=$(B)/%.o)
 
 all: mssbpf
 .DELETE_ON_ERROR:
-.PHONY: all deps lint install uninstall vmlinux clean check check-vm demo
+.PHONY: all deps lint install uninstall vmlinux clean check check-vm fuzz demo
 
 mssbpf: $(loader_objects)
 	$(call say,LINK,$@)
@@ -76,6 +77,11 @@ check-vm:
 	$(Q)test "$$(id -u)" = 0 || { echo "make check-vm: needs root: the guests read this machine's files" >&2; exit 1; }
 	$(Q)tests/deps build test vm
 	$(Q)$(MAKE) --no-print-directory check-vm-guests
+
+fuzz:
+	$(Q)test "$$(id -u)" = 0 || { echo "make fuzz: needs root: it loads BPF programs" >&2; exit 1; }
+	$(Q)tests/deps build test fuzz
+	$(Q)$(MAKE) --no-print-directory fuzz-programs fuzz-targets
 
 lint:
 	$(Q)tests/deps build lint

@@ -175,7 +175,7 @@ int options_parse(const struct verb *verb, int argc, char **argv, struct options
 
 	unsetenv("POSIXLY_CORRECT"); /* options may stand behind the interfaces */
 	opterr = 0;
-	optind = 1;
+	optind = 0; /* not 1: getopt_long() forgets where in a word it was, too */
 	while ((option = getopt_long(argc, argv, letters, longs, NULL)) != -1) {
 		const struct option_spec *spec = NULL;
 		int status;

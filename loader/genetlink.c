@@ -40,8 +40,11 @@ int genetlink_family(const char *name)
 {
 	struct wanted wanted = { .name = name };
 	char buffer[MNL_NLMSG_HDRLEN + 64];
-	int err = netlink_ask(NETLINK_GENERIC, genetlink_dump(buffer, GENL_ID_CTRL, CTRL_CMD_GETFAMILY, 1), family_read,
-			      &wanted);
+	struct nlmsghdr *request = genetlink_dump(buffer, GENL_ID_CTRL, CTRL_CMD_GETFAMILY, 1);
+	int err;
 
+	do { /* -EINTR: families came or went meanwhile */
+		err = netlink_ask(NETLINK_GENERIC, request, family_read, &wanted);
+	} while (err == -EINTR);
 	return err ?: wanted.number ?: -ENOENT;
 }

@@ -84,3 +84,5 @@ $(B)/vm/%/initramfs: $(B)/vm/%/vmlinuz tests/vm/initramfs tests/vm/init
 
 check-vm-guests: mssbpf $(KERNELS:%=$(B)/vm/%/initramfs)
 	$(Q)tests/vm/run "$(KERNELS)" $(VM_TESTS)
+
+include tests/fuzz/fuzz.mk

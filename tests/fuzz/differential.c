@@ -1,0 +1,372 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * Runs the loaded programs on generated packets, and compares what comes out, what they return and all counters with
+ * the reference. A packet that differs is made small and printed as a row of ../prog/bytes.c. Knows nothing about
+ * packets itself.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../lib/object.h"
+#include "generator.h"
+#include "reference.h"
+
+#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
+
+enum {
+	BATCH = 64, /* packets under one order, between two looks at the counters */
+	TC_NEXT = -1,
+	XDP_GO_ON = 2,
+	REPORTS_MAX = 10,
+	TEST_SKB_CHECKSUM_COMPLETE = 1 << 2, /* BPF_F_TEST_SKB_CHECKSUM_COMPLETE, Linux 6.16 */
+};
+
+#define RESULT(name) [name] = #name
+static const char *const results[MSSBPF_RESULTS + 1] = {
+	RESULT(MSSBPF_AH),	    RESULT(MSSBPF_NO_MSS),
+	RESULT(MSSBPF_ALREADY_LOW), RESULT(MSSBPF_CLAMPED),
+	RESULT(MSSBPF_TCP_AO),	    RESULT(MSSBPF_MALFORMED),
+	RESULT(MSSBPF_TRUNCATED),   RESULT(MSSBPF_UNWRITABLE),
+	RESULT(MSSBPF_ADDED),	    [MSSBPF_RESULTS] = "not counted",
+};
+static const char *const kinds[] = { RESULT(MSSBPF_SYN), RESULT(MSSBPF_SYN_ACK), RESULT(MSSBPF_UNREADABLE) };
+static const char *const families[] = { RESULT(MSSBPF_IPV4), RESULT(MSSBPF_IPV6) };
+
+/* One program, and what its packets came to. */
+struct entry {
+	const struct object_program *program;
+	uint64_t answers[MSSBPF_RESULTS + 1]; /* the last: not counted */
+};
+
+/* All that is counted. */
+struct totals {
+	struct mssbpf_counters direction[MSSBPF_DIRECTIONS];
+};
+
+/* What a packet is run under. */
+struct setting {
+	union mssbpf_order order;
+	uint32_t flags; /* of the test run */
+};
+
+static struct object object;
+static bool sums_up; /* this kernel runs TC programs on packets with CHECKSUM_COMPLETE */
+static unsigned int reports;
+
+static double now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return time.tv_sec + time.tv_nsec / 1e9;
+}
+
+static void fail(const char *what, int err)
+{
+	fprintf(stderr, "differential: %s: %s\n", what, strerror(-err));
+	exit(1);
+}
+
+static struct reference_hook hook_of(const struct object_program *program, const uint8_t *data)
+{
+	return (struct reference_hook){ .xdp = program->xdp,
+					.ethernet = program->link == PACKET_ETHERNET,
+					.protocol = data[12] << 8 | data[13] };
+}
+
+static void answer_of(const struct entry *entry, const struct setting *setting, const struct generated *packet,
+		      struct reference_answer *answer)
+{
+	struct reference_hook hook = hook_of(entry->program, packet->data);
+
+	reference_clamp(&hook, &setting->order, packet->data, packet->length, answer);
+}
+
+static void totals_add(struct totals *totals, const struct entry *entry, const struct reference_answer *answer)
+{
+	if (answer->counted)
+		totals->direction[entry->program->direction].packets[answer->family][answer->kind][answer->result]++;
+}
+
+static void totals_read(struct totals *totals)
+{
+	for (int direction = 0; direction < MSSBPF_DIRECTIONS; direction++) {
+		const struct mssbpf_key key = { OBJECT_IFINDEX, direction };
+		int err = object_read_counters(&object, key, &totals->direction[direction]);
+
+		if (err)
+			fail("counters", err);
+	}
+}
+
+/* Runs the program; returns NULL if what comes out is what the answer says, or what is wrong. */
+static const char *run(const struct entry *entry, const struct setting *setting, const struct generated *generated,
+		       const struct reference_answer *answer, struct object_outcome *outcome)
+{
+	static struct packet packet;
+	uint32_t flags = setting->flags;
+	int err;
+
+	outcome->length = 0;
+	/* The kernel gives up its sum of a packet that grows, and compares all the same. */
+	if (answer->length != generated->length)
+		flags = 0;
+	packet.length = generated->length;
+	memcpy(packet.data, generated->data, generated->length);
+	err = object_run(entry->program, &packet, flags, outcome);
+	if (err == -EPROTO)
+		return "metadata of the packet changed";
+	if (err == -EBADMSG)
+		return "the kernel's sum over the packet is wrong now";
+	if (err)
+		return strerror(-err);
+	if (outcome->returned != (entry->program->xdp ? XDP_GO_ON : TC_NEXT))
+		return "returned something else";
+	return reference_agrees(answer, outcome->data, outcome->length) ? NULL : "another packet came out";
+}
+
+/* What one packet did. */
+struct trial {
+	struct reference_answer answer;
+	struct object_outcome outcome;
+	struct totals before, after;
+};
+
+/* Likewise, with the counters. */
+static const char *run_alone(const struct entry *entry, const struct setting *setting, const struct generated *packet,
+			     struct trial *trial)
+{
+	struct totals expected;
+	const char *wrong;
+
+	answer_of(entry, setting, packet, &trial->answer);
+	totals_read(&trial->before);
+	wrong = run(entry, setting, packet, &trial->answer, &trial->outcome);
+	totals_read(&trial->after);
+	expected = trial->before;
+	totals_add(&expected, entry, &trial->answer);
+	if (!wrong && memcmp(&expected, &trial->after, sizeof(expected)) != 0)
+		wrong = "counted as something else";
+	return wrong;
+}
+
+static bool is_wrong(const struct entry *entry, const struct setting *setting, const struct generated *packet)
+{
+	static struct trial trial;
+
+	return run_alone(entry, setting, packet, &trial) && trial.outcome.length != 0;
+}
+
+/* Makes the packet shorter, and its bytes zero, as long as something is wrong with it. */
+static void minimize(const struct entry *entry, const struct setting *setting, struct generated *packet)
+{
+	for (size_t step = packet->length / 2; step; step /= 2)
+		while (packet->length > step) {
+			packet->length -= step;
+			if (!is_wrong(entry, setting, packet)) {
+				packet->length += step;
+				break;
+			}
+		}
+	for (size_t i = 0; i < packet->length; i++) {
+		uint8_t byte = packet->data[i];
+
+		packet->data[i] = 0;
+		if (!is_wrong(entry, setting, packet))
+			packet->data[i] = byte;
+	}
+}
+
+static void print_hex(const char *name, const uint8_t *data, size_t length)
+{
+	printf("\t  .%s = ", name);
+	for (size_t i = 0; i < length; i++)
+		printf("%s%02x%s", i % 48 == 0 ? "\"" : "", data[i],
+		       i == length - 1 ? "\""
+		       : i % 48 == 47  ? "\"\n\t\t     "
+				       : "");
+}
+
+static void print_row(const struct entry *entry, const struct setting *setting, const struct generated *packet,
+		      const struct reference_answer *answer)
+{
+	printf("\t{ \"\",\n\t  \"%s\",\n\t  { .mss4 = %u, .mss6 = %u, .flags = %#x },\n", entry->program->name,
+	       setting->order.mss4, setting->order.mss6, setting->order.flags);
+	if (answer->counted)
+		printf("\t  %s,\n\t  %s,\n\t  %s,\n", families[answer->family], kinds[answer->kind],
+		       results[answer->result]);
+	else
+		printf("\t  .result = NOT_COUNTED,\n");
+	print_hex("packet", packet->data, packet->length);
+	printf(",\n");
+	print_hex("becomes", answer->data, answer->length);
+	printf(" },\n");
+}
+
+static void print_outcome(const struct trial *trial)
+{
+	const __u64 *before = (const __u64 *)&trial->before, *after = (const __u64 *)&trial->after;
+
+	printf("The program returned %d, and counted", trial->outcome.returned);
+	for (size_t i = 0; i < sizeof(trial->before) / sizeof(*before); i++)
+		if (after[i] != before[i])
+			printf(" %s %s %s", families[i / MSSBPF_RESULTS / MSSBPF_KINDS % MSSBPF_FAMILIES],
+			       kinds[i / MSSBPF_RESULTS % MSSBPF_KINDS], results[i % MSSBPF_RESULTS]);
+	printf("%s\n", memcmp(before, after, sizeof(trial->before)) == 0 ? " nothing" : "");
+	print_hex("becomes", trial->outcome.data, trial->outcome.length);
+	printf("\n");
+}
+
+/* Returns whether anything is wrong with the packet alone. */
+static bool report(const struct entry *entry, const struct setting *setting, const struct generated *packet,
+		   uint64_t seed, uint64_t number)
+{
+	static struct generated small;
+	static struct trial trial;
+	const char *wrong = run_alone(entry, setting, packet, &trial);
+
+	if (!wrong)
+		return false;
+	small = *packet;
+	minimize(entry, setting, &small);
+	wrong = run_alone(entry, setting, &small, &trial);
+	printf("%s, packet %" PRIu64 " of seed %" PRIu64 "%s: %s.\n", entry->program->name, number, seed,
+	       setting->flags ? ", CHECKSUM_COMPLETE" : "", wrong);
+	print_outcome(&trial);
+	printf("If the reference is right, this row belongs into tests/prog/bytes.c:\n");
+	print_row(entry, setting, &small, &trial.answer);
+	reports++;
+	return true;
+}
+
+static struct setting choose_setting(const struct entry *entry, uint64_t seed)
+{
+	struct setting setting = { .order = generate_order(seed) };
+
+	/* A test run sums up from byte 14 on, also where the IP header begins at 0. */
+	if (sums_up && !entry->program->xdp && entry->program->link == PACKET_ETHERNET && seed % 4 == 0)
+		setting.flags = TEST_SKB_CHECKSUM_COMPLETE;
+	return setting;
+}
+
+static void run_batch(struct entry *entry, uint64_t seed, uint64_t first)
+{
+	static struct generated packets[BATCH];
+	static struct reference_answer answer;
+	static struct totals totals, expected;
+	uint64_t batch_seed = generator_mix(generator_mix(seed, entry->program - object.program), first);
+	struct setting setting = choose_setting(entry, batch_seed);
+	struct object_outcome outcome;
+	bool wrong[BATCH] = {}, any = false;
+	int err = object_set_limit(&object, (struct mssbpf_key){ OBJECT_IFINDEX, entry->program->direction },
+				   setting.order);
+
+	if (err)
+		fail("limits", err);
+	for (int i = 0; i < BATCH; i++) {
+		generate_packet(generator_mix(batch_seed, i), entry->program->link == PACKET_ETHERNET, &setting.order,
+				&packets[i]);
+		answer_of(entry, &setting, &packets[i], &answer);
+		if (run(entry, &setting, &packets[i], &answer, &outcome))
+			wrong[i] = any = true;
+		entry->answers[answer.counted ? answer.result : MSSBPF_RESULTS]++;
+		totals_add(&expected, entry, &answer);
+	}
+	totals_read(&totals);
+	if (!any && memcmp(&totals, &expected, sizeof(totals)) == 0)
+		return;
+	for (int i = 0; i < BATCH; i++)
+		if ((!any || wrong[i]) && report(entry, &setting, &packets[i], seed, first + i))
+			wrong[0] = true;
+	if (!any && !wrong[0]) {
+		printf("%s, packets %" PRIu64 " to %" PRIu64 " of seed %" PRIu64 ": counted wrong, but none alone\n",
+		       entry->program->name, first, first + BATCH - 1, seed);
+		reports++;
+	}
+	totals_read(&expected);
+}
+
+static int prepare(struct entry entries[OBJECT_PROGRAMS])
+{
+	static const struct packet udp = { .length = 64, .data = { [12] = 0x08, [14] = 0x45, [23] = 17 } };
+	static const union mssbpf_order none = { .mss4 = 1, .mss6 = 1 };
+	static struct object_outcome outcome;
+	int err = object_open(&object);
+
+	if (err)
+		return err;
+	for (int i = 0; i < OBJECT_PROGRAMS; i++)
+		entries[i].program = &object.program[i];
+	sums_up = object_run(&object.program[0], &udp, TEST_SKB_CHECKSUM_COMPLETE, &outcome) == 0;
+	for (int direction = 0; !err && direction < MSSBPF_DIRECTIONS; direction++) {
+		/* Another interface's limits, for a program that obeys the wrong ones to show. */
+		err = object_set_limit(&object, (struct mssbpf_key){ OBJECT_IFINDEX + 1, direction }, none);
+		if (!err)
+			err = object_reset_counters(&object, (struct mssbpf_key){ OBJECT_IFINDEX, direction });
+	}
+	return err;
+}
+
+static void print_summary(const struct entry entries[OBJECT_PROGRAMS], uint64_t count, uint64_t seed, double seconds)
+{
+	printf("%-22s", "packets by result");
+	for (int result = 0; result <= MSSBPF_RESULTS; result++)
+		printf(" %11s", results[result] + (result < MSSBPF_RESULTS ? strlen("MSSBPF_") : 0));
+	for (int i = 0; i < OBJECT_PROGRAMS; i++) {
+		printf("\n%-22s", entries[i].program->name);
+		for (int result = 0; result <= MSSBPF_RESULTS; result++)
+			printf(" %11" PRIu64, entries[i].answers[result]);
+	}
+	printf("\n%" PRIu64 " packets through each of %d programs in %.0f s, seed %" PRIu64 ": %u wrong\n", count,
+	       OBJECT_PROGRAMS, seconds, seed, reports);
+}
+
+static uint64_t number(const char *text)
+{
+	char *end;
+	uint64_t value;
+
+	errno = 0;
+	value = strtoull(text, &end, 0);
+	if (errno || end == text || *end || *text == '-') {
+		fprintf(stderr, "differential: not a number: %s\n", text);
+		exit(2);
+	}
+	return value;
+}
+
+int main(int argc, char **argv)
+{
+	uint64_t count = 0, seconds = 10, seed = 1, first = 0, at;
+	struct entry entries[OBJECT_PROGRAMS] = {};
+	const char *unavailable = object_unavailable();
+	double begin;
+	int option;
+
+	while ((option = getopt(argc, argv, "n:t:s:f:")) != -1) {
+		if (option == '?') {
+			fprintf(stderr, "usage: %s [-n PACKETS | -t SECONDS] [-s SEED] [-f FIRST]\n", argv[0]);
+			return 2;
+		}
+		*(option == 'n' ? &count : option == 't' ? &seconds : option == 's' ? &seed : &first) = number(optarg);
+	}
+	if (unavailable) {
+		fprintf(stderr, "differential: %s\n", unavailable);
+		return 1;
+	}
+	if (prepare(entries))
+		return 1;
+	first -= first % BATCH;
+	begin = now();
+	for (at = 0; (count ? at < count : now() < begin + seconds) && reports < REPORTS_MAX; at += BATCH)
+		for (int i = 0; i < OBJECT_PROGRAMS; i++)
+			run_batch(&entries[i], seed, first + at);
+	print_summary(entries, at, seed, now() - begin);
+	object_close(&object);
+	return reports != 0;
+}
