@@ -28,11 +28,9 @@ enum {
 
 #define RESULT(name) [name] = #name
 static const char *const results[MSSBPF_RESULTS + 1] = {
-	RESULT(MSSBPF_AH),	    RESULT(MSSBPF_NO_MSS),
-	RESULT(MSSBPF_ALREADY_LOW), RESULT(MSSBPF_CLAMPED),
-	RESULT(MSSBPF_TCP_AO),	    RESULT(MSSBPF_MALFORMED),
-	RESULT(MSSBPF_TRUNCATED),   RESULT(MSSBPF_UNWRITABLE),
-	RESULT(MSSBPF_ADDED),	    [MSSBPF_RESULTS] = "not counted",
+	RESULT(MSSBPF_AH),     RESULT(MSSBPF_NO_MSS),	 RESULT(MSSBPF_ALREADY_LOW),	   RESULT(MSSBPF_CLAMPED),
+	RESULT(MSSBPF_TCP_AO), RESULT(MSSBPF_MALFORMED), RESULT(MSSBPF_TRUNCATED),	   RESULT(MSSBPF_UNWRITABLE),
+	RESULT(MSSBPF_ADDED),  RESULT(MSSBPF_EXEMPT),	 [MSSBPF_RESULTS] = "not counted",
 };
 static const char *const kinds[] = { RESULT(MSSBPF_SYN), RESULT(MSSBPF_SYN_ACK), RESULT(MSSBPF_UNREADABLE) };
 static const char *const families[] = { RESULT(MSSBPF_IPV4), RESULT(MSSBPF_IPV6) };
@@ -89,8 +87,7 @@ static void answer_of(const struct entry *entry, const struct setting *setting, 
 
 static void totals_add(struct totals *totals, const struct entry *entry, const struct reference_answer *answer)
 {
-	if (answer->counted)
-		totals->direction[entry->program->direction].packets[answer->family][answer->kind][answer->result]++;
+	reference_count(answer, &totals->direction[entry->program->direction]);
 }
 
 static void totals_read(struct totals *totals)
@@ -208,16 +205,26 @@ static void print_row(const struct entry *entry, const struct setting *setting, 
 	printf(" },\n");
 }
 
+static void print_counted(const struct mssbpf_counters *before, const struct mssbpf_counters *after)
+{
+	for (int i = 0; i < MSSBPF_FAMILIES * MSSBPF_KINDS * MSSBPF_RESULTS; i++) {
+		int family = i / MSSBPF_RESULTS / MSSBPF_KINDS, kind = i / MSSBPF_RESULTS % MSSBPF_KINDS;
+		int result = i % MSSBPF_RESULTS;
+
+		if (after->packets[family][kind][result] != before->packets[family][kind][result])
+			printf(" %s %s %s", families[family], kinds[kind], results[result]);
+	}
+	for (int family = 0; family < MSSBPF_FAMILIES; family++)
+		if (after->announced_bytes[family] != before->announced_bytes[family])
+			printf(", MSS %llu", after->announced_bytes[family] - before->announced_bytes[family]);
+}
+
 static void print_outcome(const struct trial *trial)
 {
-	const __u64 *before = (const __u64 *)&trial->before, *after = (const __u64 *)&trial->after;
-
 	printf("The program returned %d, and counted", trial->outcome.returned);
-	for (size_t i = 0; i < sizeof(trial->before) / sizeof(*before); i++)
-		if (after[i] != before[i])
-			printf(" %s %s %s", families[i / MSSBPF_RESULTS / MSSBPF_KINDS % MSSBPF_FAMILIES],
-			       kinds[i / MSSBPF_RESULTS % MSSBPF_KINDS], results[i % MSSBPF_RESULTS]);
-	printf("%s\n", memcmp(before, after, sizeof(trial->before)) == 0 ? " nothing" : "");
+	for (int direction = 0; direction < MSSBPF_DIRECTIONS; direction++)
+		print_counted(&trial->before.direction[direction], &trial->after.direction[direction]);
+	printf("%s\n", memcmp(&trial->before, &trial->after, sizeof(trial->before)) == 0 ? " nothing" : "");
 	print_hex("becomes", trial->outcome.data, trial->outcome.length);
 	printf("\n");
 }

@@ -437,6 +437,16 @@ static bool has_kind(const struct option *options, int count, uint8_t kind)
 	return false;
 }
 
+static uint16_t last_mss(const struct reader *packet, const struct option *options, int count)
+{
+	uint16_t last = 0;
+
+	for (int i = 0; i < count; i++)
+		if (options[i].kind == OPTION_MSS)
+			last = word(packet->bytes + packet->tcp + TCP_FIXED + options[i].at + 2);
+	return last;
+}
+
 static bool has_above(const struct reader *packet, const struct option *options, int count, uint16_t limit)
 {
 	for (int i = 0; i < count; i++)
@@ -453,6 +463,8 @@ static enum mssbpf_result judge_options(const struct reader *packet, const union
 		return MSSBPF_MALFORMED;
 	if (has_kind(options, count, OPTION_AO))
 		return MSSBPF_TCP_AO;
+	if (limit == MSSBPF_MSS_NONE)
+		return MSSBPF_EXEMPT;
 	if (!has_kind(options, count, OPTION_MSS))
 		return order->flags & MSSBPF_ADD_MISSING && may_grow(packet) ? MSSBPF_ADDED : MSSBPF_NO_MSS;
 	return has_above(packet, options, count, limit) ? MSSBPF_CLAMPED : MSSBPF_ALREADY_LOW;
@@ -474,6 +486,7 @@ static enum mssbpf_result handle_syn(const struct reader *packet, const union ms
 		return MSSBPF_AH;
 	count = options_split(packet->bytes + packet->tcp + TCP_FIXED, length, options);
 	result = judge_options(packet, order, limit, options, count);
+	answer->announced = last_mss(packet, options, count);
 	if ((result != MSSBPF_CLAMPED && result != MSSBPF_ADDED) || order->flags & MSSBPF_DRY_RUN)
 		return result;
 	if (packet->hook->xdp)
@@ -500,6 +513,7 @@ void reference_clamp(const struct reference_hook *hook, const union mssbpf_order
 
 	memcpy(answer->data, packet, length);
 	answer->length = length;
+	answer->announced = 0;
 	memset(answer->zero_checksums, 0, sizeof(answer->zero_checksums));
 	answer->counted = reading != NO_SYN && reader.known_family;
 	if (!answer->counted)
@@ -510,6 +524,22 @@ void reference_clamp(const struct reference_hook *hook, const union mssbpf_order
 		answer->result = handle_syn(&reader, order, answer);
 	else
 		answer->result = reading == BROKEN ? MSSBPF_MALFORMED : MSSBPF_TRUNCATED;
+}
+
+void reference_count(const struct reference_answer *answer, struct mssbpf_counters *counters)
+{
+	static const uint16_t bounds[] = { MSSBPF_BUCKET_BOUNDS };
+	size_t bucket = 0;
+
+	if (!answer->counted)
+		return;
+	counters->packets[answer->family][answer->kind][answer->result]++;
+	if (!answer->announced)
+		return;
+	while (bucket < sizeof(bounds) / sizeof(*bounds) && answer->announced > bounds[bucket])
+		bucket++;
+	counters->announced[answer->family][bucket]++;
+	counters->announced_bytes[answer->family] += answer->announced;
 }
 
 bool reference_agrees(const struct reference_answer *answer, const uint8_t *data, size_t length)

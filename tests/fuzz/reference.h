@@ -29,6 +29,7 @@ struct reference_answer {
 	enum mssbpf_family family;
 	enum mssbpf_kind kind;
 	enum mssbpf_result result;
+	uint16_t announced; /* the last MSS in a list that is well-formed and not behind AH; 0: none */
 	/* The packet afterwards. */
 	size_t length;
 	uint8_t data[REFERENCE_PACKET_MAX];
@@ -39,6 +40,9 @@ struct reference_answer {
 /* Tells what becomes of a packet of at most REFERENCE_PACKET_MAX - 4 bytes. Any bytes will do. */
 void reference_clamp(const struct reference_hook *hook, const union mssbpf_order *order, const uint8_t *packet,
 		     size_t length, struct reference_answer *answer);
+
+/* Counts it. */
+void reference_count(const struct reference_answer *answer, struct mssbpf_counters *counters);
 
 /* Tells whether what came out of a program is what the answer says. */
 bool reference_agrees(const struct reference_answer *answer, const uint8_t *data, size_t length);

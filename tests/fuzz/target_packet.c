@@ -37,24 +37,28 @@ static enum parse_verdict parse(const struct reference_hook *hook, const uint8_t
 }
 
 /* What the options of a SYN come to; compares them and the checksum with the reference's. */
-static enum mssbpf_result clamp(const struct reference_hook *hook, const uint8_t *packet, const struct syn *syn,
-				uint16_t limit, const struct reference_answer *answer)
+static enum mssbpf_result clamp(const struct reference_hook *hook, const uint8_t *packet, size_t length,
+				const struct syn *syn, uint16_t limit, const struct reference_answer *answer)
 {
-	uint8_t options[TCP_OPTIONS_MAX] = {};
-	size_t length = syn->tcp_length - TCP_HEADER_MIN, at = syn->tcp_offset + TCP_HEADER_MIN;
+	static uint8_t lowered[REFERENCE_PACKET_MAX];
 	enum mssbpf_result result;
-	__u32 change;
+	struct options_walk walk;
 	uint16_t field;
 
 	if (syn->covered)
 		return MSSBPF_AH;
-	memcpy(options, packet + at, length);
-	result = options_clamp(options, length, limit, &change);
+	result = options_walk(packet, packet + length, syn->tcp_offset, syn->tcp_length, limit, &walk);
+	check(result == MSSBPF_MALFORMED || (uint16_t)walk.announced == answer->announced);
 	if (result != MSSBPF_CLAMPED || hook->xdp)
 		return result;
-	check(memcmp(options, answer->data + at, length) == 0);
-	field = ~checksum_fold(change + (uint16_t)~word(packet + syn->tcp_offset + TCP_CHECKSUM));
+	memcpy(lowered, packet, length);
+	for (__u32 i = 0; i < ABOVE_WORDS && !above_ends(&walk, i); i++)
+		if (above_at(&walk, i))
+			memcpy(lowered + syn->tcp_offset + above_at(&walk, i), &(__be16){ bpf_htons(limit) }, 2);
+	field = ~checksum_fold(walk.change + (uint16_t)~word(packet + syn->tcp_offset + TCP_CHECKSUM));
 	check(field % 65535 == word(answer->data + syn->tcp_offset + TCP_CHECKSUM) % 65535);
+	memcpy(lowered + syn->tcp_offset + TCP_CHECKSUM, answer->data + syn->tcp_offset + TCP_CHECKSUM, 2);
+	check(memcmp(lowered, answer->data, length) == 0);
 	return result;
 }
 
@@ -87,7 +91,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check(answer.family == (syn.version == 6 ? MSSBPF_IPV6 : MSSBPF_IPV4));
 		check((answer.kind == MSSBPF_UNREADABLE) == !syn.flags);
 		if (verdict == PARSE_SYN)
-			check(clamp(&hook, packet, &syn, order.mss4, &answer) == answer.result);
+			check(clamp(&hook, packet, length, &syn, order.mss4, &answer) == answer.result);
 		else
 			check(answer.result == (verdict == PARSE_MALFORMED ? MSSBPF_MALFORMED : MSSBPF_TRUNCATED));
 	}
