@@ -167,6 +167,7 @@ static int mtu_find(const struct order *order, const struct device *device, stru
 	err = device_detect(order->search, device->ifindex, &detection);
 	if (err)
 		return err;
+	detection_warn(&detection, device);
 	limit->mtu = path_mtu(&detection.path);
 	limit->source = detection.ways ? MSSBPF_SOURCE_COMPUTED : MSSBPF_SOURCE_DEVICE;
 	if (detection.ways)

@@ -188,6 +188,7 @@ static int mtu_of_device(const char *name, bool json)
 	search_end(search);
 	if (err)
 		return EXIT_FAILED;
+	detection_warn(&detection, &device);
 	if (json) {
 		path_json(&detection.path, &detection);
 		return EXIT_DONE;

@@ -266,11 +266,13 @@ int device_detect(struct search *search, unsigned int ifindex, struct detection 
 		*detection = *found;
 	if (search->looped)
 		search_forget(search);
-	if (err)
-		return err;
+	return err;
+}
+
+void detection_warn(const struct detection *detection, const struct device *device)
+{
 	if (device->mtu > detection->fits)
 		warning("%s: its MTU %u is larger than what fits below it, %u: larger packets are fragmented or lost; "
 			"'ip link set %s mtu %u' mends it",
 			device->name, device->mtu, detection->fits, device->name, detection->advice);
-	return 0;
 }

@@ -26,9 +26,11 @@ void search_end(struct search *search);
 
 /*
  * Finds out what fits through a device: the worst of its ways counts, and the device's own MTU. Warns of
- * ways that cannot be told, and when the device's MTU is larger than what fits below it. Returns 0, or
- * -errno after saying what is wrong.
+ * ways that cannot be told. Returns 0, or -errno after saying what is wrong.
  */
 int device_detect(struct search *search, unsigned int ifindex, struct detection *detection);
+
+/* Warns when the device's MTU is larger than what fits below it. */
+void detection_warn(const struct detection *detection, const struct device *device);
 
 #endif
