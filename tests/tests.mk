@@ -3,7 +3,7 @@
 # The test levels, each a target: unit and prog (cmocka), e2e (pytest), e2e on other kernels (QEMU).
 # Included by ../Makefile.
 
-test_libs := $(shell $(PKG_CONFIG) --libs cmocka libbpf 2>/dev/null)
+test_libs := $(shell $(PKG_CONFIG) --libs cmocka libbpf json-c 2>/dev/null)
 unit_tests := $(patsubst tests/unit/%.c,$(B)/unit_%,$(wildcard tests/unit/*.c))
 prog_tests := $(patsubst tests/prog/%.c,$(B)/prog_%,$(wildcard tests/prog/*.c))
 benches := $(patsubst tests/bench/%.c,$(B)/bench_%,$(wildcard tests/bench/*.c))
@@ -34,6 +34,7 @@ $(B)/unit_%: $(B)/sanitized/tests/unit/%.o $(B)/sanitized/tests/lib/packet.o
 
 # What unit tests take of the loader.
 $(B)/unit_probe: $(B)/sanitized/loader/probe_search.o
+$(B)/unit_firewall: $(addprefix $(B)/sanitized/loader/,firewall.o firewall_nft.o firewall_iptables.o shell.o)
 
 # What prog tests take of the loader.
 $(B)/prog_flips: $(B)/loader/maps.o
