@@ -20,11 +20,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-/* Our place among clsact filters: early, so that a verdict of another does not end the chain first. */
-enum {
-	FILTER_PRIORITY = 'M',
-	FILTER_HANDLE = 'M' << 16 | 'S' << 8 | 'S',
-};
+enum { FILTER_HANDLE = 'M' << 16 | 'S' << 8 | 'S' }; /* of ours in clsact */
 
 #define PROGRAM_PREFIX "mssbpf_tc_"
 
@@ -98,7 +94,7 @@ static struct bpf_tc_opts clsact_filter(int program, __u32 flags)
 	};
 }
 
-static unsigned int clsact_minor(const struct mssbpf_key *key)
+unsigned int clsact_minor(const struct mssbpf_key *key)
 {
 	return key->direction == MSSBPF_EGRESS ? TC_H_MIN_EGRESS : TC_H_MIN_INGRESS;
 }

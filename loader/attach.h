@@ -21,6 +21,12 @@ enum hook {
 	HOOKS,
 };
 
+/* Our place among clsact filters: early, so that a verdict of another does not end the chain first. */
+enum { FILTER_PRIORITY = 'M' };
+
+/* The side of clsact that is for this direction: TC_H_MIN_EGRESS or TC_H_MIN_INGRESS. */
+unsigned int clsact_minor(const struct mssbpf_key *key);
+
 /* Tells whether the kernel has TCX (6.6). */
 bool tcx_supported(void);
 

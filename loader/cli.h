@@ -107,7 +107,7 @@ struct verb {
 	int (*run)(const struct options *options); /* returns the exit status */
 };
 
-extern const struct verb verb_attach, verb_detach, verb_show, verb_stats, verb_mtu, verb_probe, verb_complete;
+extern const struct verb verb_attach, verb_detach, verb_show, verb_stats, verb_mtu, verb_probe, verb_doctor, verb_complete;
 extern const struct verb *const verbs[]; /* NULL at the end */
 
 /* Options that every verb takes; parse and help add them to the verb's own. */

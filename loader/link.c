@@ -18,7 +18,6 @@ enum {
 	TCX_INGRESS = 46,      /* BPF_TCX_INGRESS */
 	TCX_EGRESS = 47,       /* BPF_TCX_EGRESS */
 	LINK_TYPE_TCX = 11,    /* BPF_LINK_TYPE_TCX */
-	TCX_PROGRAMS_MAX = 64, /* BPF_MPROG_MAX */
 	TCX_BEFORE = 1U << 3,  /* BPF_F_BEFORE: with no relative, ahead of all others */
 };
 
@@ -88,16 +87,23 @@ static __u32 link_ifindex(const struct bpf_link_info *info)
 	return info->xdp.ifindex;
 }
 
+int tcx_programs(const struct mssbpf_key *key, __u32 ids[TCX_PROGRAMS_MAX])
+{
+	__u32 count = TCX_PROGRAMS_MAX;
+
+	return bpf_prog_query(key->ifindex, tcx_type(key), 0, NULL, ids, &count) ?: (int)count;
+}
+
 /* Tells whether the program is at the device's TCX hook: 0, -ENOENT or another -errno. */
 static int tcx_has(const struct mssbpf_key *key, __u32 program_id)
 {
-	__u32 ids[TCX_PROGRAMS_MAX], count = TCX_PROGRAMS_MAX;
-	int err = bpf_prog_query(key->ifindex, tcx_type(key), 0, NULL, ids, &count);
+	__u32 ids[TCX_PROGRAMS_MAX];
+	int count = tcx_programs(key, ids);
 
-	for (__u32 i = 0; i < count && !err; i++)
+	for (int i = 0; i < count; i++)
 		if (ids[i] == program_id)
 			return 0;
-	return err == -ENODEV ? -ENOENT : err ?: -ENOENT;
+	return count < 0 && count != -ENODEV ? count : -ENOENT;
 }
 
 static int xdp_has(const struct mssbpf_key *key, enum hook hook, __u32 program_id)

@@ -8,6 +8,11 @@
 
 #include "attach.h"
 
+enum { TCX_PROGRAMS_MAX = 64 }; /* BPF_MPROG_MAX */
+
+/* Lists the TCX programs there, whoever they are of, in the order they run. Returns how many, or -errno. */
+int tcx_programs(const struct mssbpf_key *key, __u32 ids[TCX_PROGRAMS_MAX]);
+
 /*
  * Looks for our program. Returns 0 and the program's id, -ENOENT when none of ours is there, or another -errno.
  */

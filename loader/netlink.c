@@ -349,18 +349,24 @@ static int filter_read(const struct nlmsghdr *message, void *context)
 	return MNL_CB_OK;
 }
 
+int clsact_dump(unsigned int ifindex, unsigned int minor, mnl_cb_t each, void *context)
+{
+	char buffer[MNL_NLMSG_HDRLEN + 64];
+	struct nlmsghdr *request = tc_request(buffer, RTM_GETTFILTER, ifindex, TC_H_MAKE(TC_H_CLSACT, minor));
+
+	request->nlmsg_flags = NLM_F_DUMP;
+	return netlink_ask(NETLINK_ROUTE, request, each, context);
+}
+
 int clsact_look(unsigned int ifindex, unsigned int minor, unsigned short priority, unsigned int handle,
 		const char *name_prefix, struct clsact_side *side)
 {
 	struct place place = { .priority = priority, .handle = handle, .name_prefix = name_prefix, .side = side };
-	char buffer[MNL_NLMSG_HDRLEN + 64];
-	struct nlmsghdr *request = tc_request(buffer, RTM_GETTFILTER, ifindex, TC_H_MAKE(TC_H_CLSACT, minor));
 	int err;
 
-	request->nlmsg_flags = NLM_F_DUMP;
 	do { /* -EINTR: filters came or went meanwhile */
 		*side = (struct clsact_side){};
-		err = netlink_ask(NETLINK_ROUTE, request, filter_read, &place);
+		err = clsact_dump(ifindex, minor, filter_read, &place);
 	} while (err == -EINTR);
 	return err;
 }

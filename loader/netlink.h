@@ -94,6 +94,12 @@ enum clsact_kind {
 /* What stands at the place of the device's clsact qdisc. Returns an enum clsact_kind or -errno. */
 int clsact_find(unsigned int ifindex);
 
+/*
+ * Calls each() for the filters of one side of the device's clsact qdisc (TC_H_MIN_INGRESS or TC_H_MIN_EGRESS), in the
+ * order they run. Returns 0 or -errno; -EINTR: they changed meanwhile, ask again.
+ */
+int clsact_dump(unsigned int ifindex, unsigned int minor, mnl_cb_t each, void *context);
+
 /* One side of a clsact qdisc, seen from a place (priority and handle) in it. */
 struct clsact_side {
 	bool taken;	      /* a filter is in the place */

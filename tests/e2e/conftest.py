@@ -5,6 +5,7 @@ Nothing of ours may be left after any test, and nothing of others may be missing
 the level is skipped and says why. Holds no test.
 """
 import collections
+import contextlib
 import fcntl
 import os
 import pathlib
@@ -20,6 +21,7 @@ sys.path.insert(0, str(LIBRARY))
 import bpf  # noqa: E402
 import net  # noqa: E402
 import program  # noqa: E402
+import tunnels  # noqa: E402
 
 TOOLS = ("ip", "tc", "nft", "ethtool", "tcpdump", "bpftool", "wg", "ping", "nsenter", "unshare", "setpriv")
 LAB = "mssbpf-e2e"
@@ -139,6 +141,22 @@ def pair(clean):
     made = Pair()
     yield made
     made.remove()
+
+
+@pytest.fixture
+def hosts(pair):
+    return [tunnels.End(pair, number) for number in (0, 1)]
+
+
+@pytest.fixture
+def wireguards(hosts):
+    """A function that makes a WireGuard device on one of the hosts."""
+    with contextlib.ExitStack() as stack:
+        def make_one(number=0):
+            made = tunnels.Wireguard(hosts[number])
+            stack.callback(made.remove)
+            return made
+        yield make_one
 
 
 @pytest.fixture

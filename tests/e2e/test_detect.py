@@ -127,22 +127,6 @@ def refuses(namespace, device, message):
     assert sum(program.attached(namespace, device, "egress")) == 0
 
 
-@pytest.fixture
-def hosts(pair):
-    return [tunnels.End(pair, number) for number in (0, 1)]
-
-
-@pytest.fixture
-def wireguards(hosts):
-    """A function that makes a WireGuard device on one of the hosts."""
-    with contextlib.ExitStack() as stack:
-        def make_one(number=0):
-            made = tunnels.Wireguard(hosts[number])
-            stack.callback(made.remove)
-            return made
-        yield make_one
-
-
 DEFAULT4, DEFAULT6 = "route add default via {r4}", "route add default via {r6}"
 
 

@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * What doctor looks at on each interface: whether it is attached, its limits, directions and MTU, and who is ahead of
+ * the program. Not what is there once for all: that is doctor_host.c.
+ */
+#include "doctor.h"
+
+#include "ahead.h"
+
+#include <errno.h>
+#include <linux/if_arp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const direction_words[] = { [1 << MSSBPF_EGRESS] = "egress",
+					       [1 << MSSBPF_INGRESS] = "ingress",
+					       [1 << MSSBPF_EGRESS | 1 << MSSBPF_INGRESS] = "both" };
+
+/* The directions that it is attached in, a bit each. */
+static unsigned int directions_of(const struct subject *subject)
+{
+	return !!subject->rows[MSSBPF_EGRESS] << MSSBPF_EGRESS | !!subject->rows[MSSBPF_INGRESS] << MSSBPF_INGRESS;
+}
+
+static const struct report_row *any_row(const struct subject *subject)
+{
+	return subject->rows[MSSBPF_EGRESS] ?: subject->rows[MSSBPF_INGRESS];
+}
+
+/* Adds "--NAME NUMBER". Returns 0 or -ENOMEM. */
+static int number_add(char **command, const char *name, unsigned int number)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%u", number);
+	return command_add(command, name) ?: command_add(command, text);
+}
+
+/* Adds the options that say what limits there are. Returns 0 or -ENOMEM. */
+static int limits_add(char **command, const struct mssbpf_limit *limit)
+{
+	const union mssbpf_order *order = &limit->order;
+	int err = 0;
+
+	if (limit->source == MSSBPF_SOURCE_ROUTE)
+		err = command_add(command, "--mtu") ?: command_add(command, "route");
+	else if (order->flags & (MSSBPF_LIVE_IPV4 | MSSBPF_LIVE_IPV6))
+		err = command_add(command, "--mtu") ?: command_add(command, "auto");
+	else
+		err = number_add(command, "--mtu", limit->mtu);
+	if (!err && order->flags & MSSBPF_BOTH_WAYS)
+		err = command_add(command, "--both-ways");
+	if (!err && !(order->flags & MSSBPF_LIVE_IPV4) && order->mss4 != limit->mtu - MSSBPF_IPV4_HEADERS)
+		err = number_add(command, "--mss4", order->mss4);
+	if (!err && !(order->flags & MSSBPF_LIVE_IPV6) && order->mss6 != limit->mtu - MSSBPF_IPV6_HEADERS)
+		err = number_add(command, "--mss6", order->mss6);
+	return err;
+}
+
+char *attach_command(const struct doctor *doctor, const struct subject *subject, unsigned int directions,
+		     const struct report_row *like, unsigned int mtu)
+{
+	const __u32 flags = like ? like->entry.limit.order.flags : 0;
+	char *command = command_of(WORDS("mssbpf", "attach"));
+	int err = command ? 0 : -ENOMEM;
+
+	if (!err && doctor->options->netns)
+		err = command_add(&command, "--netns") ?: command_add(&command, doctor->options->netns);
+	err = err ?: command_add(&command, subject->device.name);
+	if (!err && mtu)
+		err = number_add(&command, "--mtu", mtu);
+	else if (!err && like)
+		err = limits_add(&command, &like->entry.limit);
+	err = err ?: command_add(&command, "--direction") ?: command_add(&command, direction_words[directions]);
+	if (!err && flags & MSSBPF_DRY_RUN)
+		err = command_add(&command, "--dry-run");
+	if (!err && flags & MSSBPF_ADD_MISSING)
+		err = command_add(&command, flags & MSSBPF_ADD_LIMIT ? "--add-missing=limit" : "--add-missing");
+	if (!err)
+		return command;
+	free(command);
+	return NULL;
+}
+
+/* The MTU that fits through it; its own where no more is known. */
+static unsigned int fitting_mtu(const struct subject *subject)
+{
+	return subject->detected ? path_mtu(&subject->detection.path) : subject->device.mtu;
+}
+
+static void check_attached(struct doctor *doctor, const struct check *check, const struct subject *subject)
+{
+	const struct device *device = &subject->device;
+	unsigned int mtu = fitting_mtu(subject);
+
+	if (any_row(subject))
+		return;
+	if (link_of_device(device->arphrd) < 0 || device->outer_header || device->arphrd == ARPHRD_LOOPBACK)
+		finding_add(doctor, check, subject, NULL,
+			    "not attached, and it cannot be: 'mssbpf attach %s' says why; attach to the interface that "
+			    "its packets come from or go to",
+			    device->name);
+	else
+		finding_add(doctor, check, subject,
+			    attach_command(doctor, subject, 1 << MSSBPF_EGRESS | 1 << MSSBPF_INGRESS, NULL, mtu),
+			    "not attached: no SYN is clamped here; %u bytes fit through it", mtu);
+}
+
+/* The MTU that a row's limits are for; 0 where that is for the route of each packet to say. */
+static unsigned int limit_mtu(const struct report_row *row)
+{
+	const struct mssbpf_limit *limit = &row->entry.limit;
+	bool by_route = limit->source == MSSBPF_SOURCE_ROUTE;
+	unsigned int mtu4 =
+		by_route && limit->order.flags & MSSBPF_LIVE_IPV4 ? 0 : limit->order.mss4 + MSSBPF_IPV4_HEADERS;
+	unsigned int mtu6 =
+		by_route && limit->order.flags & MSSBPF_LIVE_IPV6 ? 0 : limit->order.mss6 + MSSBPF_IPV6_HEADERS;
+
+	return mtu4 > mtu6 ? mtu4 : mtu6;
+}
+
+static void check_limit(struct doctor *doctor, const struct check *check, const struct subject *subject)
+{
+	unsigned int fits = fitting_mtu(subject), directions = 0, largest = 0;
+	const struct report_row *like = NULL;
+	char *command = NULL;
+
+	for (size_t direction = 0; direction < MSSBPF_DIRECTIONS; direction++) {
+		const struct report_row *row = subject->rows[direction];
+
+		if (!row || limit_mtu(row) <= fits)
+			continue;
+		directions |= 1 << direction;
+		like = row;
+		if (limit_mtu(row) > largest)
+			largest = limit_mtu(row);
+	}
+	if (!directions)
+		return;
+	if (fits >= MSSBPF_MTU_MIN)
+		command = attach_command(doctor, subject, directions, like, fits);
+	finding_add(doctor, check, subject, command,
+		    "the limit (%s) lets segments through for an MTU of %u, and %u is what fits through it%s",
+		    direction_words[directions], largest, fits,
+		    fits < subject->device.mtu ? ": what carries it is smaller than its own MTU says"
+					       : ", its own MTU");
+}
+
+static bool is_wireguard(const struct subject *subject)
+{
+	const struct path *path = &subject->detection.path;
+
+	for (size_t i = 0; i < path->count; i++)
+		if (path->steps[i].kind == STEP_LAYER &&
+		    !strncmp(path->steps[i].name, "wireguard", strlen("wireguard")))
+			return true;
+	return false;
+}
+
+/* The device's MTU against what fits below it. */
+static bool mtu_is_too_large(const struct subject *subject)
+{
+	return subject->detected && subject->device.mtu > subject->detection.fits;
+}
+
+static char *mtu_command(const struct doctor *doctor, const struct subject *subject)
+{
+	char mtu[16];
+
+	snprintf(mtu, sizeof(mtu), "%u", subject->detection.advice);
+	return doctor_command(doctor, WORDS("ip", "link", "set", subject->device.name, "mtu", mtu));
+}
+
+static void check_mtu(struct doctor *doctor, const struct check *check, const struct subject *subject)
+{
+	if (mtu_is_too_large(subject) && !is_wireguard(subject))
+		finding_add(doctor, check, subject, mtu_command(doctor, subject),
+			    "its MTU %u is larger than what fits below it, %u: larger packets are fragmented or lost",
+			    subject->device.mtu, subject->detection.fits);
+}
+
+static void check_wireguard_mtu(struct doctor *doctor, const struct check *check, const struct subject *subject)
+{
+	if (mtu_is_too_large(subject) && is_wireguard(subject))
+		finding_add(doctor, check, subject, mtu_command(doctor, subject),
+			    "its MTU %u is larger than what fits below it: WireGuard pads packets to a multiple of 16 "
+			    "bytes, up to its own MTU and so beyond the link; of %u that would fit, padding leaves %u",
+			    subject->device.mtu, subject->detection.advice, subject->detection.fits);
+}
+
+/* Tells whether limits for both ways are held on two interfaces, each where packets leave. */
+static bool goes_both_ways(const struct doctor *doctor, const struct report_row *row)
+{
+	if (!(row->entry.limit.order.flags & MSSBPF_BOTH_WAYS))
+		return false;
+	for (size_t i = 0; i < doctor->report.count; i++) {
+		const struct report_row *other = &doctor->report.rows[i];
+
+		if (other->entry.key.ifindex != row->entry.key.ifindex &&
+		    other->entry.key.direction == row->entry.key.direction &&
+		    other->entry.limit.order.flags & MSSBPF_BOTH_WAYS)
+			return true;
+	}
+	return false;
+}
+
+static void check_directions(struct doctor *doctor, const struct check *check, const struct subject *subject)
+{
+	unsigned int directions = directions_of(subject),
+		     missing = directions ^ (1 << MSSBPF_EGRESS | 1 << MSSBPF_INGRESS);
+	const struct report_row *row = any_row(subject);
+
+	if (!row || !(missing == 1 << MSSBPF_EGRESS || missing == 1 << MSSBPF_INGRESS) || goes_both_ways(doctor, row))
+		return;
+	finding_add(
+		doctor, check, subject,
+		missing == 1 << MSSBPF_EGRESS || ingress_is_readable(subject->device.arphrd)
+			? attach_command(doctor, subject, missing, row, 0)
+			: NULL,
+		"only %s is clamped: the SYN or SYN-ACK of the other direction announces too much, unless the far end "
+		"clamps it",
+		direction_words[directions]);
+}
+
+static void check_dry_run(struct doctor *doctor, const struct check *check, const struct subject *subject)
+{
+	unsigned int directions = 0;
+	struct report_row like = {};
+
+	for (size_t direction = 0; direction < MSSBPF_DIRECTIONS; direction++) {
+		const struct report_row *row = subject->rows[direction];
+
+		if (!row || !(row->entry.limit.order.flags & MSSBPF_DRY_RUN))
+			continue;
+		directions |= 1 << direction;
+		like = *row;
+	}
+	if (!directions)
+		return;
+	like.entry.limit.order.flags &= ~MSSBPF_DRY_RUN;
+	finding_add(doctor, check, subject, attach_command(doctor, subject, directions, &like, 0),
+		    "attached with --dry-run (%s): it counts, and changes nothing", direction_words[directions]);
+}
+
+/* How our program gets ahead of the others: by TCX; in TCX, by being attached anew. */
+static char *ahead_command(const struct doctor *doctor, const struct subject *subject, const struct report_row *row,
+			   const struct ahead *first)
+{
+	char *detach, *attach, *both = NULL;
+
+	if (row->hook == HOOK_CLSACT) {
+		if (!tcx_supported())
+			return doctor_command(doctor, WORDS("tc", "filter", "show", "dev", subject->device.name,
+							    direction_name(row->entry.key.direction)));
+		attach = attach_command(doctor, subject, 1 << row->entry.key.direction, row, 0);
+		if (attach && !command_add(&attach, "--hook") && !command_add(&attach, "tcx"))
+			return attach;
+		free(attach);
+		return NULL;
+	}
+	(void)first;
+	attach = attach_command(doctor, subject, directions_of(subject), row, 0);
+	detach =
+		doctor->options->netns
+			? command_of(WORDS("mssbpf", "detach", "--netns", doctor->options->netns, subject->device.name))
+			: command_of(WORDS("mssbpf", "detach", subject->device.name));
+	if (attach && detach && asprintf(&both, "%s && %s", detach, attach) < 0)
+		both = NULL;
+	free(attach);
+	free(detach);
+	return both;
+}
+
+/* Reports the first of a kind in each direction. */
+static void check_ahead(struct doctor *doctor, const struct check *check, const struct subject *subject,
+			enum ahead_kind kind)
+{
+	for (size_t direction = 0; direction < MSSBPF_DIRECTIONS; direction++) {
+		const struct report_row *row = subject->rows[direction];
+		struct ahead *list = NULL;
+		size_t count = 0;
+		int err = row ? ahead_list(&row->entry.key, row->hook, row->program_id, &list, &count) : 0;
+
+		if (err)
+			doctor_fail(doctor, "%s: cannot read what is attached by others: %s", subject->device.name,
+				    strerror(-err));
+		for (size_t i = 0; i < count; i++) {
+			const struct ahead *one = &list[i];
+
+			if (one->kind != kind)
+				continue;
+			if (kind == AHEAD_PROGRAM)
+				finding_add(
+					doctor, check, subject, ahead_command(doctor, subject, row, one),
+					"another BPF program runs ahead of this one on %s: %s, id %u, %s; it may end a "
+					"packet's way, and then its SYNs are not seen here",
+					direction_words[1 << direction], *one->name ? one->name : "without a name",
+					one->program_id, one->tcx ? "at tcx" : "in clsact");
+			else
+				finding_add(
+					doctor, check, subject, ahead_command(doctor, subject, row, one),
+					"a %s filter of somebody else at priority %u runs ahead of this one on %s, and "
+					"what it matches goes no further: those SYNs are not seen here",
+					one->what, one->priority, direction_words[1 << direction]);
+			break;
+		}
+		free(list);
+	}
+}
+
+static void check_filter_ahead(struct doctor *doctor, const struct check *check, const struct subject *subject)
+{
+	check_ahead(doctor, check, subject, AHEAD_FILTER);
+}
+
+static void check_program_ahead(struct doctor *doctor, const struct check *check, const struct subject *subject)
+{
+	check_ahead(doctor, check, subject, AHEAD_PROGRAM);
+}
+
+struct clamp_search {
+	struct doctor *doctor;
+	const struct check *check;
+	const struct subject *subject;
+	const char *direction;
+};
+
+static void clamp_found(const struct fw_chain *chain, struct fw_rule *rule, void *context)
+{
+	const struct clamp_search *search = context;
+	char *command = NULL;
+
+	if (rule->told)
+		return;
+	rule->told = true;
+	if (rule->remove)
+		command = doctor_command_in(search->doctor, strdup(rule->remove));
+	finding_add(search->doctor, search->check, search->subject, command,
+		    "a firewall rule (%s, family %s, table %s, chain %s) sets the MSS of SYNs on %s, too: that is done "
+		    "twice, and where it lowers an option at an odd offset, Linux's own leaves a wrong TCP checksum: "
+		    "that connection never opens",
+		    chain->program, chain->family, chain->table, chain->name, search->direction);
+}
+
+static void check_firewall_clamp(struct doctor *doctor, const struct check *check, const struct subject *subject)
+{
+	for (enum mssbpf_direction direction = 0; direction < MSSBPF_DIRECTIONS; direction++) {
+		struct clamp_search search = { doctor, check, subject, direction_name(direction) };
+
+		if (subject->rows[direction])
+			firewall_clamps(&doctor->firewall, subject->device.name, direction, clamp_found, &search);
+	}
+}
+
+const struct check interface_checks[] = {
+	{ "not_attached", SEVERITY_ERROR, .look_at = check_attached },
+	{ "limit_too_large", SEVERITY_ERROR, .look_at = check_limit },
+	{ "wireguard_mtu_too_large", SEVERITY_WARNING, .look_at = check_wireguard_mtu },
+	{ "mtu_too_large", SEVERITY_WARNING, .look_at = check_mtu },
+	{ "one_direction", SEVERITY_WARNING, .look_at = check_directions },
+	{ "dry_run", SEVERITY_INFO, .look_at = check_dry_run },
+	{ "filter_ahead", SEVERITY_WARNING, .look_at = check_filter_ahead },
+	{ "program_ahead", SEVERITY_INFO, .look_at = check_program_ahead },
+	{ "firewall_clamp", SEVERITY_WARNING, .look_at = check_firewall_clamp },
+	{ 0 },
+};
