@@ -107,15 +107,20 @@ static void check_attached(struct doctor *doctor, const struct check *check, con
 			    "not attached: no SYN is clamped here; %u bytes fit through it", mtu);
 }
 
-/* The MTU that a row's limits are for; 0 where that is for the route of each packet to say. */
+/* The MTU that a limit is for; 0 where there is none, or each packet's route says. */
+static unsigned int limit_mtu_of(const struct mssbpf_limit *limit, unsigned int mss, unsigned int headers, __u32 live)
+{
+	if (mss == MSSBPF_MSS_NONE || (limit->source == MSSBPF_SOURCE_ROUTE && limit->order.flags & live))
+		return 0;
+	return mss + headers;
+}
+
+/* The larger one of a row's two. */
 static unsigned int limit_mtu(const struct report_row *row)
 {
 	const struct mssbpf_limit *limit = &row->entry.limit;
-	bool by_route = limit->source == MSSBPF_SOURCE_ROUTE;
-	unsigned int mtu4 =
-		by_route && limit->order.flags & MSSBPF_LIVE_IPV4 ? 0 : limit->order.mss4 + MSSBPF_IPV4_HEADERS;
-	unsigned int mtu6 =
-		by_route && limit->order.flags & MSSBPF_LIVE_IPV6 ? 0 : limit->order.mss6 + MSSBPF_IPV6_HEADERS;
+	unsigned int mtu4 = limit_mtu_of(limit, limit->order.mss4, MSSBPF_IPV4_HEADERS, MSSBPF_LIVE_IPV4);
+	unsigned int mtu6 = limit_mtu_of(limit, limit->order.mss6, MSSBPF_IPV6_HEADERS, MSSBPF_LIVE_IPV6);
 
 	return mtu4 > mtu6 ? mtu4 : mtu6;
 }
