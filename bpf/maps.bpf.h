@@ -63,8 +63,13 @@ static __always_inline __u32 bucket_of(__u32 mss)
 	__u32 bucket = 0;
 
 #pragma clang loop unroll(full)
-	for (__u32 half = 8; half; half /= 2)
-		bucket += (bucket_bounds[bucket + half - 1] - mss) >> 31 ? half : 0;
+	for (__u32 half = 8; half; half /= 2) {
+		__u32 middle = bucket + half - 1;
+
+		/* Below 16 anyway, which Linux 5.10's verifier does not see. */
+		asm volatile("" : "+r"(middle));
+		bucket += (bucket_bounds[middle & 15] - mss) >> 31 ? half : 0;
+	}
 	return bucket;
 }
 
