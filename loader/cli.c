@@ -106,6 +106,10 @@ static int option_store(const struct verb *verb, const struct option_spec *spec,
 		*(const char **)place = value;
 		return EXIT_DONE;
 	case OPTION_NUMBER:
+		if (!value) {
+			*(unsigned int *)place = spec->without;
+			return EXIT_DONE;
+		}
 		if (!number_parse(value, spec->min, spec->max, place))
 			return EXIT_DONE;
 		word = word_find(spec->words, value);
@@ -157,7 +161,7 @@ int options_parse(const struct verb *verb, int argc, char **argv, struct options
 {
 	const struct option_spec *specs[OPTIONS_MAX];
 	struct option longs[OPTIONS_MAX + 1] = {};
-	char letters[2 * OPTIONS_MAX + 2] = ":";
+	char letters[3 * OPTIONS_MAX + 2] = ":";
 	size_t count = options_collect(verb, specs);
 	int option;
 
@@ -169,7 +173,7 @@ int options_parse(const struct verb *verb, int argc, char **argv, struct options
 					    NULL, LONG_ONLY + i };
 		if (specs[i]->letter) {
 			strncat(letters, &specs[i]->letter, 1);
-			strcat(letters, specs[i]->value ? ":" : "");
+			strcat(letters, specs[i]->bare ? "::" : specs[i]->value ? ":" : "");
 		}
 	}
 

@@ -53,6 +53,10 @@ struct options {
 	bool all;
 	bool dry_run;
 	bool both_ways;
+	bool histogram;
+	bool reset;
+	bool quiet;		  /* no option: say nothing of interfaces that are not there */
+	unsigned int watch;	  /* seconds; 0: not given */
 	unsigned int mtu;	  /* bytes; 0: not given */
 	unsigned int mss4;	  /* bytes; 0: not given */
 	unsigned int mss6;	  /* bytes; 0: not given */
@@ -91,6 +95,7 @@ struct option_spec {
 	bool bare;		  /* the value may be left out: --name, or --name=value */
 	size_t offset;		  /* in struct options */
 	unsigned int min, max;	  /* OPTION_NUMBER */
+	unsigned int without;	  /* OPTION_NUMBER: what it is when its value is left out */
 	const char *unit;	  /* OPTION_NUMBER: what is counted */
 	const char *const *words; /* OPTION_WORD, also OPTION_NUMBER: NULL at the end */
 };

@@ -33,6 +33,10 @@ struct report {
  */
 int report_collect(const struct options *options, struct report *report);
 
+/* Says which of the selected interfaces were not used: they are not attached. Returns an exit status. */
+struct selection;
+int report_check(const struct selection *selection);
+
 /* Prints the value and a newline on stdout, and releases it. */
 void report_print_json(struct json_object *value);
 

@@ -31,7 +31,7 @@ static bool is_pattern(const char *word)
 }
 
 /* Adds the interface of this name, or keeps the word as a pattern. Returns an exit status. */
-static int word_resolve(struct selection *selection, const char *word)
+static int word_resolve(struct selection *selection, const char *word, bool quiet)
 {
 	struct device device;
 	int err = device_get(word, &device);
@@ -40,6 +40,8 @@ static int word_resolve(struct selection *selection, const char *word)
 		selection->patterns[selection->pattern_count++] = word;
 		return EXIT_DONE;
 	}
+	if (err == -ENODEV && quiet)
+		return EXIT_DONE;
 	err = err ?: selection_add(selection, &device, word);
 	return err ? error("%s: %s", word, err == -ENODEV ? "no such interface" : strerror(-err)) : EXIT_DONE;
 }
@@ -50,7 +52,7 @@ static bool pattern_matches(const char *pattern, const struct device *device)
 }
 
 /* Adds what a pattern matches. Returns an exit status. */
-static int pattern_resolve(struct selection *selection, const struct devices *devices, const char *pattern)
+static int pattern_resolve(struct selection *selection, const struct devices *devices, const char *pattern, bool quiet)
 {
 	bool found = false;
 
@@ -63,7 +65,7 @@ static int pattern_resolve(struct selection *selection, const struct devices *de
 		if (selection_add(selection, device, NULL))
 			return error("%s: %s", pattern, strerror(ENOMEM));
 	}
-	return found ? EXIT_DONE : error("%s: no interface has a name that matches", pattern);
+	return found || quiet ? EXIT_DONE : error("%s: no interface has a name that matches", pattern);
 }
 
 static int selected_compare(const void *one, const void *other)
@@ -105,14 +107,14 @@ int selection_make(const struct options *options, struct selection *selection)
 	if (!selection->patterns)
 		return error("%s", strerror(ENOMEM));
 	for (int i = 0; i < options->interface_count; i++)
-		if (word_resolve(selection, options->interfaces[i]))
+		if (word_resolve(selection, options->interfaces[i], options->quiet))
 			status = EXIT_FAILED;
 	if (selection->pattern_count)
 		err = devices_get(&devices);
 	if (err)
 		status = error("cannot list the interfaces: %s", strerror(-err));
 	for (size_t i = 0; i < selection->pattern_count && !err; i++)
-		if (pattern_resolve(selection, &devices, selection->patterns[i]))
+		if (pattern_resolve(selection, &devices, selection->patterns[i], options->quiet))
 			status = EXIT_FAILED;
 	devices_free(&devices);
 	selection_sort(selection);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Aligned columns on stdout. Not a layout engine.
+ * Aligned columns. Not a layout engine.
  */
 #include "table.h"
 
@@ -28,7 +28,7 @@ void table_add(struct table *table, const char *format, ...)
 	}
 }
 
-void table_print(struct table *table)
+void table_write(struct table *table, FILE *file)
 {
 	int widths[TABLE_COLUMNS_MAX] = {};
 
@@ -42,14 +42,19 @@ void table_print(struct table *table)
 		size_t column = i % table->columns;
 		bool word = table->words >> column & 1, last = column + 1 == table->columns;
 
-		printf("%*s%s",
-		       !word  ? widths[column]
-		       : last ? 0
-			      : -widths[column],
-		       table->cells[i], last ? "\n" : "  ");
+		fprintf(file, "%*s%s",
+			!word  ? widths[column]
+			: last ? 0
+			       : -widths[column],
+			table->cells[i], last ? "\n" : "  ");
 		free(table->cells[i]);
 	}
 	free(table->cells);
 	table->cells = NULL;
 	table->count = 0;
+}
+
+void table_print(struct table *table)
+{
+	table_write(table, stdout);
 }

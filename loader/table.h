@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Aligned columns on stdout: words left, numbers right. Not a layout engine.
+ * Aligned columns: words left, numbers right. Not a layout engine.
  */
 #ifndef MSSBPF_TABLE_H
 #define MSSBPF_TABLE_H
 
 #include <stddef.h>
+#include <stdio.h>
 
 enum {
-	TABLE_COLUMNS_MAX = 16,
+	TABLE_COLUMNS_MAX = 32,
 };
 
 struct table {
@@ -22,6 +23,9 @@ struct table {
 __attribute__((format(printf, 2, 3))) void table_add(struct table *table, const char *format, ...);
 
 /* Prints the table and releases it. */
+void table_write(struct table *table, FILE *file);
+
+/* ... on stdout. */
 void table_print(struct table *table);
 
 #endif

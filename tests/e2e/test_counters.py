@@ -140,6 +140,8 @@ def test_stats_json_has_all_keys(pair):
     entry.pop("ifindex", None)
     parts = {"syn", "syn_only", "syn_ack", "unreadable", *program.RESULTS}
     for family in ("ipv4", "ipv6"):
+        assert {bucket["count"] for bucket in entry[family].pop("announced")} == {0}
+        assert entry[family].pop("announced_bytes") == 0
         assert set(entry[family]) == parts
         assert set(entry.pop(family).values()) == {0}
     assert {"syn", *program.RESULTS} <= set(entry)
