@@ -74,6 +74,7 @@ static struct reference_hook hook_of(const struct object_program *program, const
 {
 	return (struct reference_hook){ .xdp = program->xdp,
 					.ethernet = program->link == PACKET_ETHERNET,
+					.egress = program->direction == MSSBPF_EGRESS,
 					.protocol = data[12] << 8 | data[13] };
 }
 
@@ -288,7 +289,8 @@ static void run_batch(struct entry *entry, uint64_t seed, uint64_t first)
 	if (!any && memcmp(&totals, &expected, sizeof(totals)) == 0)
 		return;
 	for (int i = 0; i < BATCH; i++)
-		if ((!any || wrong[i]) && report(entry, &setting, &packets[i], seed, first + i))
+		if (reports < REPORTS_MAX && (!any || wrong[i]) &&
+		    report(entry, &setting, &packets[i], seed, first + i))
 			wrong[0] = true;
 	if (!any && !wrong[0]) {
 		printf("%s, packets %" PRIu64 " to %" PRIu64 " of seed %" PRIu64 ": counted wrong, but none alone\n",

@@ -470,10 +470,38 @@ static enum mssbpf_result judge_options(const struct reader *packet, const union
 	return has_above(packet, options, count, limit) ? MSSBPF_CLAMPED : MSSBPF_ALREADY_LOW;
 }
 
+static bool rule_matches(const struct reference_rule *rule, enum mssbpf_family family, const uint8_t *address)
+{
+	if (rule->family != family)
+		return false;
+	for (int bit = 0; bit < rule->length; bit++)
+		if ((rule->address[bit / 8] ^ address[bit / 8]) >> (7 - bit % 8) & 1)
+			return false;
+	return true;
+}
+
+/* That of the longest prefix which the peer is in, else the device's own. */
+static uint16_t limit_of(const struct reader *packet, const union mssbpf_order *order)
+{
+	size_t address = packet->family == MSSBPF_IPV4 ? 4 : 16;
+	const uint8_t *peer = destination_of(packet, packet->bytes) - (packet->hook->egress ? 0 : address);
+	const struct reference_rule *longest = NULL;
+
+	for (size_t i = 0; i < packet->hook->rule_count; i++) {
+		const struct reference_rule *rule = &packet->hook->rules[i];
+
+		if (rule_matches(rule, packet->family, peer) && (!longest || rule->length > longest->length))
+			longest = rule;
+	}
+	if (longest)
+		return longest->mss;
+	return packet->family == MSSBPF_IPV4 ? order->mss4 : order->mss6;
+}
+
 static enum mssbpf_result handle_syn(const struct reader *packet, const union mssbpf_order *order,
 				     struct reference_answer *answer)
 {
-	uint16_t limit = packet->family == MSSBPF_IPV4 ? order->mss4 : order->mss6, mss = limit;
+	uint16_t limit = limit_of(packet, order), mss = limit;
 	uint16_t assumed = packet->family == MSSBPF_IPV4 ? MSS_NONE_IPV4 : MSS_NONE_IPV6;
 	size_t length = packet->tcp_end - packet->tcp - TCP_FIXED;
 	struct option options[OPTIONS_MAX];

@@ -17,11 +17,22 @@ enum {
 	REFERENCE_CHECKSUMS = 2,
 };
 
+/* A limit for the peers in a prefix. */
+struct reference_rule {
+	enum mssbpf_family family;
+	uint8_t address[16]; /* as in a header; what is behind the prefix does not count */
+	uint8_t length;	     /* bits */
+	uint16_t mss;	     /* bytes, or MSSBPF_MSS_NONE */
+};
+
 /* Where the packet is seen. */
 struct reference_hook {
 	bool xdp;
 	bool ethernet; /* else it begins with the IP header, and its EtherType is `protocol` */
 	uint16_t protocol;
+	bool egress;
+	const struct reference_rule *rules; /* of the device, in any order */
+	size_t rule_count;
 };
 
 struct reference_answer {
