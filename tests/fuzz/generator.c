@@ -189,7 +189,7 @@ static void put_extension(struct generator *g, uint8_t kind, uint8_t after)
 	put(g, units);
 	put_random(g, kind == FRAGMENT ? 6 : 6 + units * 8);
 	if (kind == FRAGMENT)
-		set16(g, at + 2, chance(g, 85) ? below(g, 8) : next(g));
+		set16(g, at + 2, chance(g, 75) ? below(g, 8) : chance(g, 60) ? 8 + below(g, 16) : next(g));
 	if (kind == 43) {
 		g->data[at + 2] = pick(g, types);
 		g->data[at + 3] = chance(g, 90) ? below(g, 3) : next(g);

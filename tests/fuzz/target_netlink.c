@@ -3,6 +3,7 @@
  * libFuzzer: answers of the kernel through everything that decodes them. The first byte picks what is asked, the second
  * the kind of the device that it is asked about; the rest are the answers, see kernel.h.
  */
+#include <ahead.h>
 #include <detect.h>
 
 #include <linux/if_arp.h>
@@ -97,10 +98,22 @@ static void ask_all(const char *kind)
 	search_end(search);
 }
 
+/* The programs that it asks the kernel for beside are those of the loopback interface. */
+static void ask_ahead(const char *kind)
+{
+	static const struct mssbpf_key key = { 1, MSSBPF_EGRESS };
+	struct ahead *list;
+	size_t count;
+
+	(void)kind;
+	if (ahead_list(&key, HOOK_CLSACT, 0, &list, &count) == 0)
+		free(list);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static void (*const questions[])(const char *kind) = { ask_device, ask_devices, ask_filters, ask_xdp,
-							       ask_ways,   ask_route,	ask_all };
+							       ask_ways,   ask_route,	ask_all,     ask_ahead };
 
 	if (size < 2)
 		return -1;
