@@ -341,6 +341,17 @@ static bool is_no_loss(const struct selected *selected, int err)
 	return selected->by_pattern && err == -ENODEV;
 }
 
+/* Notes what the device has counted by now; if that cannot be told, more than it ever will. */
+static void passed_note(const struct device *device, __u64 passed[MSSBPF_DIRECTIONS])
+{
+	struct device_packets packets;
+
+	if (device_packets_get(device->ifindex, &packets))
+		packets = (struct device_packets){ UINT64_MAX, UINT64_MAX };
+	passed[MSSBPF_EGRESS] = packets.sent;
+	passed[MSSBPF_INGRESS] = packets.received;
+}
+
 /* Attaches in one direction, or changes the limits there. What fails leaves all as it was, and is told. */
 static int attach_direction(const struct maps *maps, const struct selected *selected, enum mssbpf_direction direction,
 			    struct mssbpf_limit limit, const struct order *order)
@@ -363,6 +374,10 @@ static int attach_direction(const struct maps *maps, const struct selected *sele
 		return err;
 	}
 	limit.clsact = owner;
+	if (known)
+		passed_note(device, limit.passed);
+	else
+		memcpy(limit.passed, old.passed, sizeof(limit.passed));
 	wanted = hook_choose(order, device, &key, !found, current);
 	if (found)
 		current = HOOKS;

@@ -6,6 +6,7 @@
 #include "doctor.h"
 
 #include "ahead.h"
+#include "pins.h"
 
 #include <errno.h>
 #include <linux/if_arp.h>
@@ -324,6 +325,108 @@ static void check_program_ahead(struct doctor *doctor, const struct check *check
 	check_ahead(doctor, check, subject, AHEAD_PROGRAM);
 }
 
+/* So many packets without a SYN among them are no chance. */
+enum { PACKETS_WITHOUT_SYN = 1000 };
+
+/* How many packets the device has counted since counting began here. */
+static int packets_since(const struct report_row *row, unsigned long long *own, unsigned long long *back)
+{
+	const __u64 *passed = row->entry.limit.passed;
+	struct device_packets packets;
+	int err = device_packets_get(row->entry.key.ifindex, &packets);
+	unsigned long long sent = packets.sent > passed[MSSBPF_EGRESS] ? packets.sent - passed[MSSBPF_EGRESS] : 0;
+	unsigned long long received =
+		packets.received > passed[MSSBPF_INGRESS] ? packets.received - passed[MSSBPF_INGRESS] : 0;
+
+	*own = row->entry.key.direction == MSSBPF_EGRESS ? sent : received;
+	*back = row->entry.key.direction == MSSBPF_EGRESS ? received : sent;
+	return err;
+}
+
+static bool counted_any(const struct mssbpf_counters *counters)
+{
+	const __u64 *cells = (const __u64 *)counters->packets;
+
+	for (size_t i = 0; i < sizeof(counters->packets) / sizeof(*cells); i++)
+		if (cells[i])
+			return true;
+	return false;
+}
+
+/* Tells whether it has seen no SYN since it was attached, whatever was reset. */
+static bool sees_nothing(struct doctor *doctor, const struct report_row *row)
+{
+	struct mssbpf_counters counters;
+	struct maps maps;
+	int err;
+
+	if (counted_any(&row->counters) || pins_open(&maps))
+		return false;
+	err = maps_count_ever(&maps, &row->entry.key, &counters);
+	pins_close(&maps);
+	if (err && err != -ENOENT)
+		doctor_fail(doctor, "%s: cannot read its counters: %s", row->interface, strerror(-err));
+	return !err && !counted_any(&counters);
+}
+
+/* Why no SYN is seen though packets pass. */
+static void no_syn_explain(struct doctor *doctor, const struct check *check, const struct subject *subject,
+			   const struct report_row *row, unsigned long long own)
+{
+	bool egress = row->entry.key.direction == MSSBPF_EGRESS;
+	struct xdp_occupant xdp;
+
+	if (!hook_mode(row->hook) && !xdp_occupant_find(subject->device.ifindex, &xdp) && xdp.program_id)
+		finding_add(
+			doctor, check, subject, NULL,
+			"%llu packets %s it since it was attached, and not one SYN was seen among them: an XDP program "
+			"(%s, id %u) is on it; what XDP forwards does not pass TC: see XDP in mssbpf(8)",
+			own, egress ? "left by" : "arrived by", *xdp.name ? xdp.name : "without a name",
+			xdp.program_id);
+	else
+		finding_add(
+			doctor, check, subject, NULL,
+			"%llu packets %s it since it was attached, and not one SYN was seen among them: no TCP passes "
+			"here, or it is inside of something: IPsec in GRE (attach where it comes from, before it is "
+			"encrypted), or what XDP forwards, which does not pass TC (see XDP in mssbpf(8))",
+			own, egress ? "left by" : "arrived by");
+}
+
+/* Finds a direction in which enough packets passed for a SYN to be among them; or else, the other way. */
+static const struct report_row *row_without_syn(struct doctor *doctor, const struct subject *subject, bool other_way,
+						unsigned long long *own, unsigned long long *back)
+{
+	for (size_t direction = 0; direction < MSSBPF_DIRECTIONS; direction++) {
+		const struct report_row *row = subject->rows[direction];
+
+		if (row && !packets_since(row, own, back) && (other_way ? *back : *own) >= PACKETS_WITHOUT_SYN &&
+		    sees_nothing(doctor, row))
+			return row;
+	}
+	return NULL;
+}
+
+static void check_no_syn(struct doctor *doctor, const struct check *check, const struct subject *subject)
+{
+	unsigned long long own, back;
+	const struct report_row *row = row_without_syn(doctor, subject, false, &own, &back);
+	bool egress;
+
+	if (row) {
+		no_syn_explain(doctor, check, subject, row, own);
+		return;
+	}
+	row = row_without_syn(doctor, subject, true, &own, &back);
+	if (!row)
+		return;
+	egress = row->entry.key.direction == MSSBPF_EGRESS;
+	finding_add(
+		doctor, check, subject, NULL,
+		"since it was attached, %llu packets %s it, and only %llu %s it, without a SYN among them: the other "
+		"way is by another device; attach to that one, too",
+		back, egress ? "arrived by" : "left by", own, egress ? "left by" : "arrived by");
+}
+
 struct clamp_search {
 	struct doctor *doctor;
 	const struct check *check;
@@ -367,6 +470,7 @@ const struct check interface_checks[] = {
 	{ "dry_run", SEVERITY_INFO, .look_at = check_dry_run },
 	{ "filter_ahead", SEVERITY_WARNING, .look_at = check_filter_ahead },
 	{ "program_ahead", SEVERITY_INFO, .look_at = check_program_ahead },
+	{ "no_syn", SEVERITY_WARNING, .look_at = check_no_syn },
 	{ "firewall_clamp", SEVERITY_WARNING, .look_at = check_firewall_clamp },
 	{ 0 },
 };

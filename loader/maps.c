@@ -74,8 +74,7 @@ int maps_entries(const struct maps *maps, struct entry **list, size_t *count)
 
 enum { COUNTER_CELLS = sizeof(struct mssbpf_counters) / sizeof(__u64) };
 
-/* Adds up what all CPUs have counted ever. */
-static int counters_sum(const struct maps *maps, const struct mssbpf_key *key, struct mssbpf_counters *sum)
+int maps_count_ever(const struct maps *maps, const struct mssbpf_key *key, struct mssbpf_counters *sum)
 {
 	int cpus = libbpf_num_possible_cpus(), err;
 	struct mssbpf_counters *each;
@@ -105,7 +104,7 @@ int maps_count(const struct maps *maps, const struct mssbpf_key *key, struct mss
 		return err;
 	if (err)
 		base = (struct mssbpf_counters){};
-	err = counters_sum(maps, key, sum);
+	err = maps_count_ever(maps, key, sum);
 	for (size_t cell = 0; cell < COUNTER_CELLS && !err; cell++)
 		((__u64 *)sum)[cell] -= ((const __u64 *)&base)[cell];
 	return err;
@@ -182,7 +181,7 @@ int maps_reset(const struct maps *maps, const struct mssbpf_key *key)
 {
 	struct mssbpf_counters sum;
 
-	return counters_sum(maps, key, &sum) ?: value_set(maps->baseline, key, &sum, BPF_ANY);
+	return maps_count_ever(maps, key, &sum) ?: value_set(maps->baseline, key, &sum, BPF_ANY);
 }
 
 int maps_entry_remove(const struct maps *maps, const struct mssbpf_key *key)

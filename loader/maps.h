@@ -26,7 +26,7 @@ struct maps {
 	int rules;  /* a map of maps */
 	int events; /* likewise */
 	int watch;
-	int change; /* the program that changes entries of limits */
+	int change;					/* the program that changes entries of limits */
 	int programs[PROGRAM_KINDS][MSSBPF_DIRECTIONS]; /* fds, after pins_create() */
 	bool outdated;					/* attached programs came from another build */
 	unsigned int max_entries;
@@ -44,7 +44,8 @@ struct entry {
  */
 int maps_entries(const struct maps *maps, struct entry **list, size_t *count);
 
-/* Adds up the counters of all CPUs since the last reset. Returns 0 or -errno. */
+/* Adds up the counters of all CPUs: since the last reset; ever. Returns 0 or -errno. */
+int maps_count_ever(const struct maps *maps, const struct mssbpf_key *key, struct mssbpf_counters *sum);
 int maps_count(const struct maps *maps, const struct mssbpf_key *key, struct mssbpf_counters *sum);
 
 /*

@@ -181,6 +181,32 @@ int device_data_get(unsigned int ifindex, int (*each)(const struct nlattr *data,
 	return netlink_ask(NETLINK_ROUTE, request, device_data_read, &reader) ?: reader.err;
 }
 
+static int packets_read(const struct nlmsghdr *message, void *context)
+{
+	const struct nlattr *parts[IFLA_STATS_MAX + 1] = {};
+	struct device_packets *packets = context;
+	const __u64 *counts; /* a struct rtnl_link_stats64, of which later kernels have more */
+
+	attributes_of_message(message, sizeof(struct if_stats_msg), parts, IFLA_STATS_MAX + 1);
+	counts = attribute_bytes(parts[IFLA_STATS_LINK_64], 2 * sizeof(*counts));
+	if (counts)
+		*packets = (struct device_packets){ .received = counts[0], .sent = counts[1] };
+	return MNL_CB_STOP;
+}
+
+int device_packets_get(unsigned int ifindex, struct device_packets *packets)
+{
+	char buffer[MNL_NLMSG_HDRLEN + 64];
+	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
+	struct if_stats_msg *wanted = mnl_nlmsg_put_extra_header(request, sizeof(*wanted));
+
+	request->nlmsg_type = RTM_GETSTATS;
+	wanted->ifindex = ifindex;
+	wanted->filter_mask = IFLA_STATS_FILTER_BIT(IFLA_STATS_LINK_64);
+	*packets = (struct device_packets){};
+	return netlink_ask(NETLINK_ROUTE, request, packets_read, packets);
+}
+
 static int xdp_read(const struct nlmsghdr *message, void *context)
 {
 	const struct nlattr *info[IFLA_MAX + 1] = {}, *parts[IFLA_XDP_MAX + 1] = {};

@@ -77,6 +77,14 @@ void devices_free(struct devices *devices);
 /* The device with this ifindex, or NULL. */
 const struct device *devices_find(const struct devices *devices, unsigned int ifindex);
 
+/* What a device has counted. */
+struct device_packets {
+	unsigned long long received, sent;
+};
+
+/* Reads that. Returns 0, -ENODEV or another -errno. */
+int device_packets_get(unsigned int ifindex, struct device_packets *packets);
+
 /* Ids of the XDP programs on a device, 0 for none. The kernel runs one of them. */
 struct xdp_programs {
 	unsigned int native, generic, offloaded;

@@ -13,7 +13,7 @@
 #include <linux/types.h>
 #endif
 
-#define MSSBPF_ABI 3
+#define MSSBPF_ABI 4
 
 /* Bytes. */
 enum {
@@ -123,13 +123,14 @@ enum mssbpf_clsact {
 
 #define MSSBPF_ORIGIN_SIZE 240
 
-/* Value of the map `limits`: the order, and the loader's record of where it came from. */
+/* Value of the map `limits`: the order, and the loader's record of where it came from, and since when. */
 struct mssbpf_limit {
 	union mssbpf_order order;
 	__u32 mtu;   /* the MTU the limits were derived from, bytes */
 	__u8 source; /* enum mssbpf_source */
 	__u8 clsact; /* enum mssbpf_clsact */
 	__u16 padding;
+	__u64 passed[MSSBPF_DIRECTIONS]; /* packets that the device had counted, each way, when counting began here */
 	char origin[MSSBPF_ORIGIN_SIZE]; /* text for COMPUTED, with its NUL */
 };
 

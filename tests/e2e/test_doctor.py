@@ -341,6 +341,63 @@ def test_clsact_program_ahead(pair):
         net.must("tc", "-n", pair.a, "filter", "del", "dev", "v0", "ingress", "prio", "5")
 
 
+def flood(pair, namespace, address, count=1100, port=9):
+    """UDP, one way."""
+    with net.entered(namespace), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        for _ in range(count):
+            with contextlib.suppress(ConnectionRefusedError):
+                sender.sendto(b"no SYN", (address, port))
+
+
+def explained(pair):
+    """The one finding's text."""
+    result = program.mssbpf("doctor", netns=pair.a)
+    assert (result.status, result.stderr, result.stdout.count("\n")) == (1, "", 1), result
+    return result.stdout
+
+
+@pytest.mark.parametrize("hook", (pytest.param("tcx", marks=tcx), "clsact"))
+def test_no_syn(pair, hook):
+    """What passed before it was attached does not count; nor does anything once there was a SYN."""
+    flood(pair, pair.a, pair.addresses[4][1])
+    program.attach(pair.a, "v0", "--mtu", 1400, "--hook", hook, "--direction", "both")
+    healthy(pair.a)
+    flood(pair, pair.a, pair.addresses[4][1], 900)
+    healthy(pair.a)
+    program.attach(pair.a, "v0", "--mtu", 1390, "--direction", "both")
+    flood(pair, pair.a, pair.addresses[4][1], 200)
+    finds(pair.a, [("warning", "v0", "no_syn")], mends=False)
+    assert " packets left by it " in explained(pair)
+    assert syns(pair) == 1
+    healthy(pair.a)
+
+
+def test_no_syn_because_it_leaves_elsewhere(pair):
+    """Connections come by v0, and what goes there leaves by v2."""
+    pair.join("v2", "v3")
+    net.ip("-n", pair.a, "address", "add", "198.51.100.1/24", "dev", "v2")
+    net.ip("-n", pair.a, "route", "add", "192.0.2.2/32", "dev", "v2")
+    program.attach(pair.a, "v0", "--mtu", 1400, "--direction", "both")
+    target = pair.addresses[4][0]
+    with net.listener(pair.a, socket.AF_INET, target) as server, \
+            net.connected(pair.b, socket.AF_INET, target, server.getsockname()[1]):
+        healthy(pair.a)
+    flood(pair, pair.b, target)
+    assert program.counted(pair.a, "v0", "ingress")["syn"] == 1
+    finds(pair.a, [("warning", "v0", "no_syn")], mends=False)
+    assert "the other way is by another device" in explained(pair)
+
+
+def test_no_syn_because_xdp_takes_them(both):
+    """An XDP program on the device is named."""
+    with contextlib.closing(bpf.Counter("foreign_xdp", bpf.XDP_PASS, bpf.BPF_PROG_TYPE_XDP)) as other:
+        other.attach_xdp(both.a, "v0", "generic")
+        healthy(both.a)
+        flood(both, both.b, both.addresses[4][0])
+        finds(both.a, [("warning", "v0", "no_syn")], mends=False)
+        assert f"(foreign_xdp, id {other.number})" in explained(both)
+
+
 CLAMPS = {
     "nft": ("nft", "table inet t { chain c { type filter hook forward priority 0;\n"
                    "oifname \"v0\" tcp flags syn tcp option maxseg size set rt mtu\n} }"),
