@@ -66,7 +66,7 @@ static __always_inline int packet_load(void *ctx, enum hook hook, __u32 offset, 
  * see rule_mss().
  */
 static __always_inline __u32 syn_rule_mss(void *ctx, enum hook hook, const struct mssbpf_key *key,
-					  const struct syn *syn)
+					  const struct syn *syn, __u32 rules)
 {
 	__u64 address[2] = {};
 
@@ -86,7 +86,7 @@ static __always_inline __u32 syn_rule_mss(void *ctx, enum hook hook, const struc
 		address[0] = bpf_be64_to_cpu(address[0]);
 		address[1] = bpf_be64_to_cpu(address[1]);
 	}
-	return rule_mss(key->ifindex, address, syn->version);
+	return rule_mss(rules - 1, address, syn->version);
 }
 
 /*
@@ -98,8 +98,8 @@ static __always_inline __u16 syn_limit(void *ctx, enum hook hook, const struct m
 {
 	__u32 mtu = 0;
 
-	if (unlikely(order->flags & MSSBPF_RULES)) {
-		__u32 mss = syn_rule_mss(ctx, hook, key, syn);
+	if (unlikely(order->rules)) {
+		__u32 mss = syn_rule_mss(ctx, hook, key, syn, order->rules);
 
 		if (mss != MSSBPF_MSS_OWN)
 			return mss;

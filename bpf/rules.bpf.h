@@ -13,9 +13,12 @@ enum {
 	RULE_STEPS_MAX = 22, /* halvings: sets of up to four million ranges */
 };
 
+/*
+ * By number, not by ifindex: an array's element changes from one set to the next at once. In a map of hashed keys, a
+ * program may find neither set while one takes the other's place (before Linux 6.15).
+ */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH_OF_MAPS);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
 	__uint(max_entries, 1); /* set by the loader */
 	__type(key, __u32);
 	__array(
@@ -38,13 +41,13 @@ struct rule_search {
 } __attribute__((aligned(8)));
 
 /*
- * The MSS limit that the rules of the device `ifindex` have for an address (host order, upper half first; IPv4's in the
+ * The MSS limit that the element `place` of the map has for an address (host order, upper half first; IPv4's in the
  * lower half) of IP version 4 or 6: bytes, MSSBPF_MSS_NONE, or MSSBPF_MSS_OWN when no rule is for it.
  */
-static __noinline __u32 rule_mss(__u32 ifindex, const __u64 address[2], __u8 version)
+static __noinline __u32 rule_mss(__u32 place, const __u64 address[2], __u8 version)
 {
 	struct rule_search search = { .unused = 1 };
-	void *set = bpf_map_lookup_elem(&rules, &ifindex);
+	void *set = bpf_map_lookup_elem(&rules, &place);
 	const struct mssbpf_rule *rule;
 	__u32 index = 0;
 

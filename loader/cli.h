@@ -55,9 +55,12 @@ struct options {
 	bool both_ways;
 	bool histogram;
 	bool reset;
-	bool quiet;		  /* no option: say nothing of interfaces that are not there */
-	unsigned int watch;	  /* seconds; 0: not given */
+	bool quiet;	    /* no option: say nothing of interfaces that are not there */
+	unsigned int watch; /* seconds; 0: not given */
+	bool off;
+	bool plain;
 	unsigned int mtu;	  /* bytes; 0: not given */
+	unsigned int mss;	  /* bytes; 0: not given */
 	unsigned int mss4;	  /* bytes; 0: not given */
 	unsigned int mss6;	  /* bytes; 0: not given */
 	unsigned int max_entries; /* of the maps; 0: not given */
@@ -108,11 +111,13 @@ struct verb {
 	const char *arguments;			   /* what the help shows behind the options, "" for none */
 	const char *summary;			   /* one line */
 	const struct option_spec *options;	   /* name == NULL at the end */
+	const char *const *actions;		   /* what its first argument may be, NULL at the end; NULL: anything */
 	const char *completion;			   /* what its arguments are: "interfaces", "attached" or NULL */
 	int (*run)(const struct options *options); /* returns the exit status */
 };
 
-extern const struct verb verb_attach, verb_detach, verb_show, verb_stats, verb_mtu, verb_probe, verb_doctor, verb_complete;
+extern const struct verb verb_attach, verb_detach, verb_show, verb_rule, verb_stats, verb_mtu, verb_probe, verb_doctor,
+	verb_complete;
 extern const struct verb *const verbs[]; /* NULL at the end */
 
 /* Options that every verb takes; parse and help add them to the verb's own. */

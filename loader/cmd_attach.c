@@ -26,16 +26,17 @@ enum { MSS_MAX = MSSBPF_MTU_MAX - MSSBPF_IPV4_HEADERS };
 enum { TCX_AT_ONCE = 64 };
 
 /* What --mtu may say besides a number. */
-enum { MTU_AUTO, MTU_ROUTE };
-static const char *const mtu_words[] = { [MTU_AUTO] = "auto", [MTU_ROUTE] = "route", NULL };
+enum { MTU_AUTO, MTU_ROUTE, MTU_NONE };
+static const char *const mtu_words[] = { [MTU_AUTO] = "auto", [MTU_ROUTE] = "route", [MTU_NONE] = "none", NULL };
 static const char *const direction_words[] = { "egress", "ingress", "both", NULL };
 static const char *const hook_words[] = { "tc", "tcx", "clsact", "xdp", NULL };
 static const char *const add_words[] = { "default", "limit", NULL };
 static const char *const xdp_mode_words[] = { "native", "generic", NULL };
 
 static const struct option_spec attach_options[] = {
-	{ "mtu", 'm', "N|auto|route",
-	  "MTU of the path, in bytes; auto: the interface's, followed; route: each packet's (default: detected)",
+	{ "mtu", 'm', "N|auto|route|none",
+	  "MTU of the path, in bytes; auto: the interface's, followed; route: each packet's; none: what rules say "
+	  "(default: detected)",
 	  OPTION_NUMBER, .offset = offsetof(struct options, mtu), .min = MSSBPF_MTU_MIN, .max = MSSBPF_MTU_MAX,
 	  .unit = "bytes", .words = mtu_words },
 	{ "both-ways", 0, NULL, "with --mtu route: count the route back to the source, too", OPTION_FLAG,
@@ -120,7 +121,7 @@ static int order_read(const struct options *options, struct order *order)
 		return usage_error(&verb_attach, "attach: --mtu, or --underlay-mtu with --encap: not both");
 	if (options->mtu > MSSBPF_MTU_MAX && options->mss4 && options->mss6)
 		return usage_error(&verb_attach,
-				   "attach: with both --mss4 and --mss6, --mtu '%s' has nothing to follow for",
+				   "attach: with both --mss4 and --mss6, --mtu '%s' has nothing left to say",
 				   mtu_words[NUMBER_WORD(options->mtu)]);
 	if (options->both_ways && options->mtu != NUMBER_WORD(MTU_ROUTE))
 		return usage_error(&verb_attach, "attach: --both-ways goes with --mtu route only");
@@ -133,6 +134,8 @@ static int order_read(const struct options *options, struct order *order)
 		order->source = MSSBPF_SOURCE_ROUTE;
 		order->live = true;
 		order->flags = MSSBPF_ROUTE | (options->both_ways ? MSSBPF_BOTH_WAYS : 0);
+	} else if (options->mtu == NUMBER_WORD(MTU_NONE)) {
+		order->source = MSSBPF_SOURCE_NONE;
 	} else {
 		order->mtu = options->mtu;
 		order->source = MSSBPF_SOURCE_GIVEN;
@@ -175,6 +178,17 @@ static int mtu_find(const struct order *order, const struct device *device, stru
 	return 0;
 }
 
+static __u16 order_flags(const struct order *order)
+{
+	const struct options *options = order->options;
+
+	return order->flags | (options->dry_run ? MSSBPF_DRY_RUN : 0) |
+	       (options->add_missing ? MSSBPF_ADD_MISSING : 0) |
+	       (options->add_missing == CHOOSE_ADD_LIMIT ? MSSBPF_ADD_LIMIT : 0) |
+	       (order->live && !options->mss4 ? MSSBPF_LIVE_IPV4 : 0) |
+	       (order->live && !options->mss6 ? MSSBPF_LIVE_IPV6 : 0);
+}
+
 /* Computes the limits for a device. Returns 0, or -errno after saying what is wrong. */
 static int limit_compute(const struct order *order, const struct device *device, struct mssbpf_limit *limit)
 {
@@ -182,6 +196,13 @@ static int limit_compute(const struct order *order, const struct device *device,
 	int err;
 
 	*limit = (struct mssbpf_limit){};
+	if (order->source == MSSBPF_SOURCE_NONE) {
+		limit->source = MSSBPF_SOURCE_NONE;
+		limit->order.mss4 = options->mss4 ?: MSSBPF_MSS_NONE;
+		limit->order.mss6 = options->mss6 ?: MSSBPF_MSS_NONE;
+		limit->order.flags = order_flags(order);
+		return 0;
+	}
 	err = mtu_find(order, device, limit);
 	if (err)
 		return err;
@@ -192,11 +213,7 @@ static int limit_compute(const struct order *order, const struct device *device,
 	}
 	limit->order.mss4 = options->mss4 ?: limit->mtu - MSSBPF_IPV4_HEADERS;
 	limit->order.mss6 = options->mss6 ?: limit->mtu - MSSBPF_IPV6_HEADERS;
-	limit->order.flags = order->flags | (options->dry_run ? MSSBPF_DRY_RUN : 0) |
-			     (options->add_missing ? MSSBPF_ADD_MISSING : 0) |
-			     (options->add_missing == CHOOSE_ADD_LIMIT ? MSSBPF_ADD_LIMIT : 0) |
-			     (order->live && !options->mss4 ? MSSBPF_LIVE_IPV4 : 0) |
-			     (order->live && !options->mss6 ? MSSBPF_LIVE_IPV6 : 0);
+	limit->order.flags = order_flags(order);
 	if (!order->mtu && limit->mtu >= MSSBPF_MTU_MIN)
 		warn_limits(device->name, limit->mtu, options);
 	return 0;
@@ -368,6 +385,7 @@ static int attach_direction(const struct maps *maps, const struct selected *sele
 	known = maps_entry_get(maps, &key, &old);
 	owner = clsact_owner(maps, key.ifindex);
 	err = found && found != -ENOENT ? found : known && known != -ENOENT ? known : owner < 0 ? owner : 0;
+	err = err ?: maps_rules_get(maps, key.ifindex, &limit.order.rules);
 	if (err) {
 		if (!is_no_loss(selected, err))
 			error("%s: cannot find out what is attached: %s", device->name, strerror(-err));

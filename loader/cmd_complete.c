@@ -71,7 +71,7 @@ static const struct option_spec *find_option(const struct option_spec *specs, co
 	return NULL;
 }
 
-static void complete_verb(const struct verb *verb, const char *before)
+static void complete_verb(const struct verb *verb, const char *before, bool first)
 {
 	const struct option_spec *spec = find_option(verb->options, before) ?: find_option(common_options, before);
 
@@ -81,7 +81,9 @@ static void complete_verb(const struct verb *verb, const char *before)
 		printf("--%s\n", spec->name);
 	for (spec = common_options; spec->name; spec++)
 		printf("--%s\n", spec->name);
-	if (verb->completion)
+	for (const char *const *action = first ? verb->actions : NULL; action && *action; action++)
+		puts(*action);
+	if (verb->completion && !(first && verb->actions))
 		strcmp(verb->completion, "attached") ? list_interfaces() : list_attached();
 }
 
@@ -93,7 +95,7 @@ static int complete_run(const struct options *options)
 		if (words < 2)
 			puts((*verb)->name);
 		else if (!strcmp((*verb)->name, options->interfaces[0]))
-			complete_verb(*verb, options->interfaces[words - 2]);
+			complete_verb(*verb, options->interfaces[words - 2], words == 2);
 	}
 	return EXIT_DONE;
 }

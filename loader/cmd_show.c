@@ -26,10 +26,15 @@ static bool is_by_route(const struct mssbpf_limit *limit)
 	return limit->order.flags & MSSBPF_ROUTE;
 }
 
-/* Tells whether the limit of the family whose flag is `live` differs from packet to packet. */
-static bool varies(const struct mssbpf_limit *limit, __u32 live)
+/* Tells whether a family, whose flag is `live`, has no limit of its own that is the same for all packets. */
+static bool has_no_limit(const struct mssbpf_limit *limit, __u16 mss, __u32 live)
 {
-	return is_by_route(limit) && limit->order.flags & live;
+	return mss == MSSBPF_MSS_NONE || (is_by_route(limit) && limit->order.flags & live);
+}
+
+static bool has_no_mtu(const struct mssbpf_limit *limit)
+{
+	return is_by_route(limit) || limit->source == MSSBPF_SOURCE_NONE;
 }
 
 /* How a packet's route is found: an index of the texts below. */
@@ -47,14 +52,13 @@ static const char *const route_by_text[] = {
 	": looked up; an mtu that is not locked and the mark are not seen",
 };
 
-/* Writes where the limits come from: "given", "device", "route" or "computed: ...". */
+/* Writes where the limits come from: "given", "device", "route", "none" or "computed: ...". */
 static const char *source_text(const struct mssbpf_limit *limit, char text[SOURCE_SIZE])
 {
 	static const char *const names[] = {
-		[MSSBPF_SOURCE_GIVEN] = "given",
-		[MSSBPF_SOURCE_DEVICE] = "device",
-		[MSSBPF_SOURCE_COMPUTED] = "computed: ",
-		[MSSBPF_SOURCE_ROUTE] = "route",
+		[MSSBPF_SOURCE_GIVEN] = "given",	 [MSSBPF_SOURCE_DEVICE] = "device",
+		[MSSBPF_SOURCE_COMPUTED] = "computed: ", [MSSBPF_SOURCE_ROUTE] = "route",
+		[MSSBPF_SOURCE_NONE] = "none",
 	};
 
 	snprintf(text, SOURCE_SIZE, "%s%.*s",
@@ -93,9 +97,13 @@ static struct json_object *row_json(const struct report *report, const struct re
 	json_object_object_add(object, "hook", json_object_new_string(hook_name(row->hook)));
 	if (hook_mode(row->hook))
 		json_object_object_add(object, "xdp_mode", json_object_new_string(hook_mode(row->hook)));
-	json_object_object_add(object, "mtu", json_number(limit->mtu, is_by_route(limit)));
-	json_object_object_add(object, "mss4", json_number(limit->order.mss4, varies(limit, MSSBPF_LIVE_IPV4)));
-	json_object_object_add(object, "mss6", json_number(limit->order.mss6, varies(limit, MSSBPF_LIVE_IPV6)));
+	json_object_object_add(object, "mtu", json_number(limit->mtu, has_no_mtu(limit)));
+	json_object_object_add(
+		object, "mss4",
+		json_number(limit->order.mss4, has_no_limit(limit, limit->order.mss4, MSSBPF_LIVE_IPV4)));
+	json_object_object_add(
+		object, "mss6",
+		json_number(limit->order.mss6, has_no_limit(limit, limit->order.mss6, MSSBPF_LIVE_IPV6)));
 	json_object_object_add(object, "source", json_object_new_string(source_text(limit, source)));
 	json_object_object_add(object, "live", json_object_new_boolean(is_live(limit)));
 	json_object_object_add(object, "route_by",
@@ -104,6 +112,7 @@ static struct json_object *row_json(const struct report *report, const struct re
 	json_object_object_add(object, "both_ways", json_object_new_boolean(limit->order.flags & MSSBPF_BOTH_WAYS));
 	json_object_object_add(object, "mode", json_object_new_string(mode_name(limit)));
 	json_object_object_add(object, "add_missing", json_object_new_string(add_name(limit)));
+	json_object_object_add(object, "rules", json_object_new_uint64(row->rules));
 	json_object_object_add(object, "program_id", json_object_new_uint64(row->program_id));
 	return object;
 }
@@ -127,22 +136,24 @@ static void show_text(const struct report *report)
 	for (size_t i = 0; i < report->count; i++) {
 		const struct report_row *row = &report->rows[i];
 		const struct mssbpf_limit *limit = &row->entry.limit;
-		char source[SOURCE_SIZE];
+		char source[SOURCE_SIZE], rules[32];
 
 		table_add(&table, "%s", row->interface);
 		table_add(&table, "%s", direction_name(row->entry.key.direction));
 		table_add(&table, "%s%s%s", hook_name(row->hook), hook_mode(row->hook) ? "-" : "",
 			  hook_mode(row->hook) ?: "");
 		table_add(&table, "%s%s", mode_name(limit), limit->order.flags & MSSBPF_ADD_MISSING ? "+add" : "");
-		table_number(&table, limit->mtu, is_by_route(limit));
-		table_number(&table, limit->order.mss4, varies(limit, MSSBPF_LIVE_IPV4));
-		table_number(&table, limit->order.mss6, varies(limit, MSSBPF_LIVE_IPV6));
+		table_number(&table, limit->mtu, has_no_mtu(limit));
+		table_number(&table, limit->order.mss4, has_no_limit(limit, limit->order.mss4, MSSBPF_LIVE_IPV4));
+		table_number(&table, limit->order.mss6, has_no_limit(limit, limit->order.mss6, MSSBPF_LIVE_IPV6));
 		table_add(&table, "%u", row->program_id);
+		snprintf(rules, sizeof(rules), row->rules ? ", %zu rule%s" : "", row->rules, row->rules > 1 ? "s" : "");
 		if (is_by_route(limit))
-			table_add(&table, "%s%s%s", source_text(limit, source), route_by_text[route_by(report, row)],
-				  limit->order.flags & MSSBPF_BOTH_WAYS ? "; both ways" : "");
+			table_add(&table, "%s%s%s%s", source_text(limit, source), route_by_text[route_by(report, row)],
+				  limit->order.flags & MSSBPF_BOTH_WAYS ? "; both ways" : "", rules);
 		else
-			table_add(&table, "%s%s", source_text(limit, source), is_live(limit) ? ", followed" : "");
+			table_add(&table, "%s%s%s", source_text(limit, source), is_live(limit) ? ", followed" : "",
+				  rules);
 	}
 	table_print(&table);
 }

@@ -42,19 +42,22 @@ static int number_add(char **command, const char *name, unsigned int number)
 static int limits_add(char **command, const struct mssbpf_limit *limit)
 {
 	const union mssbpf_order *order = &limit->order;
+	bool none = limit->source == MSSBPF_SOURCE_NONE;
 	int err = 0;
 
 	if (limit->source == MSSBPF_SOURCE_ROUTE)
 		err = command_add(command, "--mtu") ?: command_add(command, "route");
+	else if (none)
+		err = command_add(command, "--mtu") ?: command_add(command, "none");
 	else if (order->flags & (MSSBPF_LIVE_IPV4 | MSSBPF_LIVE_IPV6))
 		err = command_add(command, "--mtu") ?: command_add(command, "auto");
 	else
 		err = number_add(command, "--mtu", limit->mtu);
 	if (!err && order->flags & MSSBPF_BOTH_WAYS)
 		err = command_add(command, "--both-ways");
-	if (!err && !(order->flags & MSSBPF_LIVE_IPV4) && order->mss4 != limit->mtu - MSSBPF_IPV4_HEADERS)
+	if (!err && !(order->flags & MSSBPF_LIVE_IPV4) && order->mss4 != (none ? MSSBPF_MSS_NONE : limit->mtu - MSSBPF_IPV4_HEADERS))
 		err = number_add(command, "--mss4", order->mss4);
-	if (!err && !(order->flags & MSSBPF_LIVE_IPV6) && order->mss6 != limit->mtu - MSSBPF_IPV6_HEADERS)
+	if (!err && !(order->flags & MSSBPF_LIVE_IPV6) && order->mss6 != (none ? MSSBPF_MSS_NONE : limit->mtu - MSSBPF_IPV6_HEADERS))
 		err = number_add(command, "--mss6", order->mss6);
 	return err;
 }

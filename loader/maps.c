@@ -184,15 +184,31 @@ int maps_reset(const struct maps *maps, const struct mssbpf_key *key)
 	return maps_count_ever(maps, key, &sum) ?: value_set(maps->baseline, key, &sum, BPF_ANY);
 }
 
+int maps_rules_get(const struct maps *maps, __u32 ifindex, __u16 *rules)
+{
+	*rules = 0;
+	for (__u32 direction = 0; direction < MSSBPF_DIRECTIONS && !*rules; direction++) {
+		struct mssbpf_limit limit = {};
+		int err = maps_entry_get(maps, &(struct mssbpf_key){ ifindex, direction }, &limit);
+
+		if (err && err != -ENOENT)
+			return err;
+		*rules = limit.order.rules;
+	}
+	return 0;
+}
+
 int maps_entry_remove(const struct maps *maps, const struct mssbpf_key *key)
 {
 	const struct mssbpf_key other = { key->ifindex, !key->direction };
 	struct mssbpf_limit limit;
-	int err = key_delete(maps->limits, key);
+	__u16 rules;
+	int err = maps_rules_get(maps, key->ifindex, &rules);
 
+	err = err ?: key_delete(maps->limits, key);
 	err = err ?: key_delete(maps->counters, key);
 	err = err ?: key_delete(maps->baseline, key);
-	if (!err && maps_entry_get(maps, &other, &limit) == -ENOENT)
-		err = key_delete(maps->rules, &key->ifindex);
+	if (!err && rules && maps_entry_get(maps, &other, &limit) == -ENOENT)
+		err = key_delete(maps->rules, &(__u32){ rules - 1 });
 	return err;
 }

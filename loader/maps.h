@@ -64,6 +64,12 @@ int maps_entry_get(const struct maps *maps, const struct mssbpf_key *key, struct
 int maps_reset(const struct maps *maps, const struct mssbpf_key *key);
 
 /*
+ * Finds out which element of the map `rules` is the device's, counted from 1 as in union mssbpf_order; 0 when it has no
+ * rules. Returns 0 or -errno.
+ */
+int maps_rules_get(const struct maps *maps, __u32 ifindex, __u16 *rules);
+
+/*
  * Removes an entry and its counters, and the rules with a device's last entry; that there is none is no error. Returns
  * 0 or -errno.
  */

@@ -45,7 +45,7 @@ static const struct {
 	  BPF_MAP_TYPE_PERCPU_HASH, sizeof(struct mssbpf_key), sizeof(struct mssbpf_counters), true },
 	{ "baseline", offsetof(struct maps, baseline), offsetof(struct mssbpf_bpf, maps.baseline), BPF_MAP_TYPE_HASH,
 	  sizeof(struct mssbpf_key), sizeof(struct mssbpf_counters), true },
-	{ "rules", offsetof(struct maps, rules), offsetof(struct mssbpf_bpf, maps.rules), BPF_MAP_TYPE_HASH_OF_MAPS,
+	{ "rules", offsetof(struct maps, rules), offsetof(struct mssbpf_bpf, maps.rules), BPF_MAP_TYPE_ARRAY_OF_MAPS,
 	  sizeof(__u32), sizeof(__u32), true },
 	{ "events", offsetof(struct maps, events), offsetof(struct mssbpf_bpf, maps.events), BPF_MAP_TYPE_ARRAY_OF_MAPS,
 	  sizeof(__u32), sizeof(__u32), false },

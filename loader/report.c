@@ -6,6 +6,7 @@
 
 #include "netlink.h"
 #include "pins.h"
+#include "rule_sets.h"
 #include "selection.h"
 
 #include <errno.h>
@@ -63,7 +64,10 @@ static int report_fill(const struct options *options, const struct selection *se
 		row->hook = attachments[i].hook;
 		row->program_id = attachments[i].program_id;
 		limit_update(&row->entry.limit, device->mtu);
-		err = maps_count(maps, key, &row->counters);
+		err = rule_set_count(maps, row->entry.limit.order.rules, &row->rules);
+		if (err == -EPERM)
+			err = 0;
+		err = err ?: maps_count(maps, key, &row->counters);
 		report->count += !err;
 	}
 	free(attachments);
@@ -71,25 +75,33 @@ static int report_fill(const struct options *options, const struct selection *se
 	return err;
 }
 
-int report_collect(const struct options *options, struct report *report)
+int report_collect_from(const struct options *options, const struct maps *maps, struct report *report)
 {
 	struct selection selection;
-	struct maps maps;
 	int status, err;
 
-	*report = (struct report){};
-	if (pins_open(&maps))
-		return EXIT_FAILED;
-	report->abilities = maps.abilities;
+	*report = (struct report){ .abilities = maps->abilities };
 	status = selection_make(options, &selection);
-	err = report_fill(options, &selection, &maps, report);
-	pins_close(&maps);
+	err = report_fill(options, &selection, maps, report);
 	report->complete = !err;
 	if (err)
 		status = error("cannot read what is attached: %s", strerror(-err));
 	else if (!options->quiet && report_check(&selection))
 		status = EXIT_FAILED;
 	selection_free(&selection);
+	return status;
+}
+
+int report_collect(const struct options *options, struct report *report)
+{
+	struct maps maps;
+	int status;
+
+	*report = (struct report){};
+	if (pins_open(&maps))
+		return EXIT_FAILED;
+	status = report_collect_from(options, &maps, report);
+	pins_close(&maps);
 	return status;
 }
 

@@ -17,6 +17,7 @@ struct report_row {
 	enum hook hook;
 	__u32 program_id;
 	struct mssbpf_counters counters;
+	size_t rules; /* how many; 0 also if that cannot be read without CAP_SYS_ADMIN */
 };
 
 struct report {
@@ -32,6 +33,9 @@ struct report {
  * report->rows.
  */
 int report_collect(const struct options *options, struct report *report);
+
+/* Likewise, from pins that are open. */
+int report_collect_from(const struct options *options, const struct maps *maps, struct report *report);
 
 /* Says which of the selected interfaces were not used: they are not attached. Returns an exit status. */
 struct selection;

@@ -27,6 +27,7 @@ $(B)/sanitized/%.o: %.c
 
 # What of the loader a unit test takes.
 $(B)/unit_overhead $(B)/unit_path $(B)/unit_stack: $(addprefix $(B)/sanitized/loader/,overhead.o cli.o)
+$(B)/unit_rules: $(addprefix $(B)/sanitized/loader/,rules.o cli.o)
 
 $(B)/unit_%: $(B)/sanitized/tests/unit/%.o $(B)/sanitized/tests/lib/packet.o
 	$(call say,LINK,$@)

@@ -80,10 +80,9 @@ enum mssbpf_flags {
 	MSSBPF_LIVE_IPV6 = 1 << 2, /* likewise */
 	MSSBPF_ROUTE = 1 << 3,	   /* what is live follows the route towards the destination, too */
 	MSSBPF_BOTH_WAYS = 1 << 4, /* and the route back to the source */
-	MSSBPF_RULES = 1 << 5,	   /* the map `rules` has a set for the device: it goes first */
 	MSSBPF_ADD_MISSING =
-		1 << 6, /* a SYN without MSS gets one: what the receiver has to assume, or the limit if lower */
-	MSSBPF_ADD_LIMIT = 1 << 7, /* then the limit itself */
+		1 << 5, /* a SYN without MSS gets one: what the receiver has to assume, or the limit if lower */
+	MSSBPF_ADD_LIMIT = 1 << 6, /* then the limit itself */
 };
 
 /* In the place of an MSS limit, beside its legal values 1..65495. */
@@ -109,7 +108,8 @@ union mssbpf_order {
 	struct {
 		__u16 mss4;  /* largest MSS let through over IPv4, bytes */
 		__u16 mss6;  /* ... over IPv6 */
-		__u32 flags; /* enum mssbpf_flags */
+		__u16 flags; /* enum mssbpf_flags */
+		__u16 rules; /* the device's set is element rules - 1 of the map `rules`: it goes first; 0: no set */
 	};
 	__u64 word;
 };
@@ -156,8 +156,8 @@ struct mssbpf_counters {
 };
 
 /*
- * Element of a set of rules, an array of its own for each device, in the map of maps `rules` by ifindex; it is replaced
- * as a whole. Element 0 has the numbers of IPv4 and of IPv6 ranges. Behind it stand these: IPv4's, then IPv6's, each by
+ * Element of a set of rules, an array of its own for each device, in the map of maps `rules`; it is replaced as a
+ * whole. Element 0 has the numbers of IPv4 and of IPv6 ranges. Behind it stand these: IPv4's, then IPv6's, each by
  * ascending `first`, the first of all being 0. A range ends where the next begins, and has the limit of the longest
  * prefix that it lies in. Behind the ranges, up to the end, stand the prefixes themselves, for the loader.
  */

@@ -30,19 +30,21 @@ def test_completion(pair):
     assert complete(pair, "attach", "--mss") == {"--mss4", "--mss6"}
     assert complete(pair, "attach", "--direction", "") == {"egress", "ingress", "both"}
     assert complete(pair, "attach", "--hook", "t") == {"tc", "tcx"}
-    assert complete(pair, "attach", "--mtu", "") == {"auto", "route"}
+    assert complete(pair, "attach", "--mtu", "") == {"auto", "route", "none"}
     assert complete(pair, "attach", "--mss4", "") == set()
     assert complete(pair, "probe", "--interface", "") == {"v0", "x0", "x1"}
     assert {word for word in complete(pair, "attach", "") if word[0] != "-"} == {"v0", "x0", "x1"}
     assert {word for word in complete(pair, "detach", "") if word[0] != "-"} == {"v0"}
     assert {word for word in complete(pair, "stats", "v0", "") if word[0] != "-"} == {"v0"}
+    assert {word for word in complete(pair, "rule", "") if word[0] != "-"} == {"add", "del", "list", "load", "flush"}
+    assert {word for word in complete(pair, "rule", "add", "") if word[0] != "-"} == {"v0"}
     assert pair.a in complete(pair, "show", "--netns", "")
 
 
 def test_every_option_is_in_the_manual(clean):
     """What --help shows, mssbpf(8) explains."""
     page = (program.ROOT / "loader/mssbpf.8").read_text()
-    for verb in ("attach", "detach", "show", "stats", "mtu", "probe"):
+    for verb in ("attach", "detach", "show", "rule", "stats", "mtu", "probe"):
         words = net.must(program.MSSBPF, verb, "--help").split()
         options = {word.strip(",").partition("[")[0] for word in words if word.startswith("--")}
         assert {"--help", "--netns", "--verbose"} < options
