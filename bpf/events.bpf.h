@@ -23,7 +23,10 @@ struct {
 		});
 } events SEC(".maps");
 
-/* Sends the event if somebody listens still, or counts it as lost. */
+/*
+ * Sends the event if somebody listens still, or counts it as lost. Who listens looks by himself every now and then: to
+ * wake him for every event would cost more than the event.
+ */
 static __noinline int event_send(struct mssbpf_event *event)
 {
 	__u32 zero = 0;
@@ -33,7 +36,7 @@ static __noinline int event_send(struct mssbpf_event *event)
 	if (event->time > watch.until)
 		return 0;
 	ring = bpf_map_lookup_elem(&events, &zero);
-	if (!ring || bpf_ringbuf_output(ring, event, sizeof(*event), 0))
+	if (!ring || bpf_ringbuf_output(ring, event, sizeof(*event), BPF_RB_NO_WAKEUP))
 		__sync_fetch_and_add(&watch.lost, 1);
 	return 0;
 }

@@ -240,11 +240,6 @@ const char *hook_mode(enum hook hook)
 	return hooks[hook].mode;
 }
 
-const char *direction_name(unsigned int direction)
-{
-	return direction == MSSBPF_EGRESS ? "egress" : "ingress";
-}
-
 int link_of_device(unsigned short arphrd)
 {
 	static const struct {

@@ -10,6 +10,7 @@
 #define MSSBPF_ATTACH_H
 
 #include "maps.h"
+#include "words.h"
 
 #include <linux/bpf.h>
 
@@ -33,10 +34,9 @@ bool tcx_supported(void);
 /* Tells whether a program is attached there by TCX, whoever it is of. */
 bool tcx_in_use(const struct mssbpf_key *key);
 
-/* "tcx", "clsact" or "xdp"; "native" or "generic", NULL for TC; "egress" or "ingress". */
+/* "tcx", "clsact" or "xdp"; "native" or "generic", NULL for TC. */
 const char *hook_name(enum hook hook);
 const char *hook_mode(enum hook hook);
-const char *direction_name(unsigned int direction);
 
 /*
  * How packets of a device of this ARPHRD type begin. Returns an enum mssbpf_link, or -EOPNOTSUPP.

@@ -80,6 +80,11 @@ struct options {
 	unsigned int timeout;  /* probe: milliseconds; 0: not given */
 	bool ipv4;	       /* probe: over IPv4 */
 	bool ipv6;	       /* probe: over IPv6 */
+	const char *prefix;    /* monitor: of addresses; NULL: all */
+	const char *results;   /* monitor: keys of results, separated by commas; NULL: all */
+	unsigned int port;     /* monitor: 0: all */
+	unsigned int count;    /* monitor: lines; 0: no end */
+	unsigned int buffer;   /* monitor: KiB; 0: not given */
 };
 
 enum option_type {
@@ -116,8 +121,8 @@ struct verb {
 	int (*run)(const struct options *options); /* returns the exit status */
 };
 
-extern const struct verb verb_attach, verb_detach, verb_show, verb_rule, verb_stats, verb_mtu, verb_probe, verb_doctor,
-	verb_complete;
+extern const struct verb verb_attach, verb_detach, verb_show, verb_rule, verb_stats, verb_monitor, verb_mtu, verb_probe,
+	verb_doctor, verb_complete;
 extern const struct verb *const verbs[]; /* NULL at the end */
 
 /* Options that every verb takes; parse and help add them to the verb's own. */

@@ -6,6 +6,7 @@
 #include "cli.h"
 #include "netlink.h"
 #include "report.h"
+#include "words.h"
 
 #include <dirent.h>
 #include <linux/if_arp.h>
@@ -60,6 +61,8 @@ static bool list_values(const struct option_spec *spec)
 		list_namespaces();
 	if (!strcmp(spec->name, "interface"))
 		list_interfaces();
+	for (size_t i = 0; i < MSSBPF_RESULTS && !strcmp(spec->name, "result"); i++)
+		puts(results[i].key);
 	return true;
 }
 

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * What is counted: the names it has in tables, JSON and metrics, in the order it is shown, and sums. Not the names of
- * results, which are results.h's, nor where counters are read: that is maps.h.
+ * results, which are words.h's, nor where counters are read: that is maps.h.
  */
 #ifndef MSSBPF_COUNTS_H
 #define MSSBPF_COUNTS_H
 
-#include "results.h"
-
-#include <stddef.h>
+#include "words.h"
 
 struct count_name {
 	unsigned int index; /* enum mssbpf_kind or mssbpf_family */

@@ -104,7 +104,7 @@ static void linkinfo_read(const struct nlattr *linkinfo, struct device *device)
 	device->outer_header = gre && !fixed;
 }
 
-static bool device_read(const struct nlmsghdr *message, struct device *device)
+bool device_read(const struct nlmsghdr *message, struct device *device)
 {
 	const struct ifinfomsg *info = message_header(message, sizeof(*info));
 	const struct nlattr *attribute;

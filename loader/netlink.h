@@ -61,6 +61,9 @@ struct devices {
 	size_t count;
 };
 
+/* Reads a device from a message of its kind (RTM_NEWLINK, RTM_DELLINK). Returns false when it has no name. */
+bool device_read(const struct nlmsghdr *message, struct device *device);
+
 /* Looks a device up by name or alternative name. Returns 0, -ENODEV, or another -errno. */
 int device_get(const char *name, struct device *device);
 

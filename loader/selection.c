@@ -146,6 +146,18 @@ struct selected *selection_find(const struct selection *selection, unsigned int 
 	return NULL;
 }
 
+bool selection_wants(const struct selection *selection, unsigned int ifindex, const char *name)
+{
+	const struct selected *selected = selection_find(selection, ifindex);
+
+	if (selected && !selected->by_pattern)
+		return true;
+	for (size_t i = 0; i < selection->pattern_count; i++)
+		if (!fnmatch(selection->patterns[i], name, 0))
+			return true;
+	return false;
+}
+
 int selection_check(const struct selection *selection, const char *complaint)
 {
 	int status = EXIT_DONE;

@@ -35,6 +35,12 @@ void selection_free(struct selection *selection);
 struct selected *selection_find(const struct selection *selection, unsigned int ifindex);
 
 /*
+ * Tells whether the words mean this interface: one that was found by its name, or, whether it was there then or not,
+ * one that a pattern matches.
+ */
+bool selection_wants(const struct selection *selection, unsigned int ifindex, const char *name);
+
+/*
  * Complains of each pattern that matches no interface that was used: "ppp*: COMPLAINT". Returns an exit status.
  */
 int selection_check(const struct selection *selection, const char *complaint);

@@ -4,5 +4,7 @@
  */
 #include "cli.h"
 
-const struct verb *const verbs[] = { &verb_attach, &verb_detach, &verb_show,   &verb_rule,     &verb_stats,
-				     &verb_mtu,	   &verb_probe,	 &verb_doctor, &verb_complete, NULL };
+const struct verb *const verbs[] = {
+	&verb_attach, &verb_detach, &verb_show,	  &verb_rule,	  &verb_stats, &verb_monitor,
+	&verb_mtu,    &verb_probe,  &verb_doctor, &verb_complete, NULL,
+};

@@ -31,6 +31,7 @@ def test_completion(pair):
     assert complete(pair, "attach", "--direction", "") == {"egress", "ingress", "both"}
     assert complete(pair, "attach", "--hook", "t") == {"tc", "tcx"}
     assert complete(pair, "attach", "--mtu", "") == {"auto", "route", "none"}
+    assert complete(pair, "monitor", "--result", "al") == {"already_low"}
     assert complete(pair, "attach", "--mss4", "") == set()
     assert complete(pair, "probe", "--interface", "") == {"v0", "x0", "x1"}
     assert {word for word in complete(pair, "attach", "") if word[0] != "-"} == {"v0", "x0", "x1"}
