@@ -219,14 +219,11 @@ static int selection_mark(const struct selection *selection, const struct maps *
 static int filter_read(const struct options *options, struct event_filter *filter)
 {
 	const char *rest = options->results ?: "";
-	char keys[RESULT_KEYS_SIZE];
+	char keys[RESULT_KEYS_SIZE], why[WHY_SIZE];
 
 	*filter = (struct event_filter){ .by_prefix = options->prefix, .port = options->port };
-	if (options->prefix && prefix_parse(options->prefix, &filter->prefix))
-		return usage_error(&verb_monitor,
-				   "monitor: --prefix '%s': not an address or a prefix like 192.0.2.0/24, "
-				   "2001:db8::/32",
-				   options->prefix);
+	if (options->prefix && prefix_parse(options->prefix, &filter->prefix, why))
+		return usage_error(&verb_monitor, "monitor: --prefix: %s", why);
 	while (options->results) {
 		const char *comma = strchrnul(rest, ',');
 		int result = result_find(rest, comma - rest);

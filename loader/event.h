@@ -5,7 +5,7 @@
 #ifndef MSSBPF_EVENT_H
 #define MSSBPF_EVENT_H
 
-#include "prefix.h"
+#include "rules.h"
 
 #include <json-c/json.h>
 #include <stdbool.h>
@@ -14,7 +14,7 @@
 /* What an event has to have, each if it is given. */
 struct event_filter {
 	bool by_prefix;
-	struct prefix prefix; /* source or destination lies in it */
+	struct rule prefix;   /* source or destination lies in it */
 	unsigned int port;    /* source or destination; 0: not given */
 	unsigned int results; /* a bit for each; 0: not given */
 };

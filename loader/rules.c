@@ -75,6 +75,19 @@ unsigned int rule_mss_max(enum mssbpf_family family)
 	return MSSBPF_MTU_MAX - families[family].headers;
 }
 
+bool prefix_holds(const struct rule *prefix, enum mssbpf_family family, const __u8 address[16])
+{
+	const size_t size = families[family].bits / 8;
+	const struct address last = rule_last(prefix);
+	__be64 halves[2] = {};
+	struct address host;
+
+	memcpy((char *)halves + sizeof(halves) - size, address, size);
+	host = (struct address){ { be64toh(halves[0]), be64toh(halves[1]) } };
+	return prefix->family == family && address_compare(&prefix->first, &host) <= 0 &&
+	       address_compare(&host, &last) <= 0;
+}
+
 void prefix_format(const struct rule *rule, char text[RULE_TEXT_SIZE])
 {
 	__be64 halves[2] = { htobe64(rule->first.half[0]), htobe64(rule->first.half[1]) };

@@ -423,8 +423,8 @@ def test_second_signal_ends_it_at_once(attached, monitor):
 
 
 USAGE = {
-    "prefix": (("--prefix", "192.0.2.0/33"), r"--prefix '192\.0\.2\.0/33': not an address or a prefix"),
-    "prefix, empty": (("--prefix", ""), "--prefix '': not an address"),
+    "prefix": (("--prefix", "192.0.2.0/33"), r"--prefix: '192\.0\.2\.0/33': the length of an IPv4 prefix is a number from 0"),
+    "prefix, empty": (("--prefix", ""), "--prefix: '': '' is no IPv4 or IPv6 address"),
     "port 0": (("--port", "0"), r"--port '0': not a whole number from 1 to 65535"),
     "result": (("--result", "clamped,lost"), r"--result 'lost': not one of clamped, already_low, "),
     "result, empty": (("--result", ""), r"--result '': not one of clamped"),
