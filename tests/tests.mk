@@ -14,7 +14,7 @@ test_warnings := -Wno-missing-field-initializers
 # clamp.h has pragmas of clang's; parse.h reads packets where they lie, aligned or not.
 sanitize := -Wno-unknown-pragmas -fsanitize=address,undefined -fno-sanitize=alignment -fno-sanitize-recover=all
 
-.PHONY: check-unit check-prog check-e2e check-vm-guests bench-prog bench-scale
+.PHONY: check-unit check-prog check-e2e check-vm-guests bench-prog bench-forward bench-icount bench-scale
 .SECONDARY:
 
 $(B)/tests/%.o: warnings += $(test_warnings)
@@ -61,6 +61,14 @@ bench-prog: $(benches)
 
 # Debian's python: another one may come first on PATH, without Debian's modules.
 python := /usr/bin/python3 -B
+
+# As root. BENCH: arguments, e.g. BENCH="--only TCX"; --help has them all.
+bench-forward: mssbpf
+	$(Q)MSSBPF=$(CURDIR)/$< $(python) tests/bench/forward.py $(BENCH)
+
+bench-icount: mssbpf $(B)/vm/6.12/initramfs
+	$(Q)tests/deps test vm
+	$(Q)MSSBPF=$(CURDIR)/$< $(python) tests/bench/icount.py $(BENCH)
 
 # As root. N and ROUNDS: how many interfaces and rounds, 10000 and 5 by default.
 bench-scale: mssbpf

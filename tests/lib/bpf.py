@@ -11,6 +11,7 @@ import struct
 import net
 
 BPF_MAP_CREATE, BPF_MAP_LOOKUP_ELEM, BPF_MAP_UPDATE_ELEM, BPF_PROG_LOAD, BPF_OBJ_PIN = 0, 1, 2, 5, 6
+BPF_PROG_TEST_RUN = 10
 BPF_OBJ_GET, BPF_PROG_GET_FD_BY_ID, BPF_OBJ_GET_INFO_BY_FD, BPF_PROG_QUERY, BPF_LINK_CREATE = 7, 13, 15, 16, 28
 BPF_MAP_TYPE_ARRAY, BPF_MAP_TYPE_DEVMAP = 2, 14
 BPF_PROG_TYPE_SCHED_CLS, BPF_PROG_TYPE_XDP = 3, 6
@@ -18,7 +19,8 @@ BPF_XDP = 37
 XDP_MODE = {"generic": 1 << 1, "native": 1 << 2}  # XDP_FLAGS_*
 BPF_TCX = {"ingress": 46, "egress": 47}
 BPF_F_BEFORE = 1 << 3
-NEXT, PASS = -1, 0  # verdicts of TC: go on with the next program; accept here and now
+NEXT, PASS, DROP = -1, 0, 2  # verdicts of TC: go on with the next program; accept here and now; drop
+BPF_F_TEST_XDP_LIVE_FRAMES = 1 << 1
 XDP_PASS = 2
 
 _SYSCALL = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "i686": 357, "armv7l": 386}
@@ -54,7 +56,8 @@ def _return(verdict):
     return _instruction(0xB7, 0, immediate=verdict) + _instruction(0x95)
 
 
-RETURN_NEXT = _return(NEXT)  # a program that does nothing
+RETURN_NEXT = _return(NEXT)  # programs that do nothing
+RETURN_PASS = _return(XDP_PASS)
 
 
 class Array:
@@ -183,6 +186,79 @@ class Forwarder(Program):
     def close(self):
         os.close(self.devmap)
         super().close()
+
+
+class Generator(Program):
+    """Makes frames out of nothing and sends them out of a device, many in one call (BPF_F_TEST_XDP_LIVE_FRAMES). The
+    other end of the device must take frames of XDP."""
+
+    REWRITTEN = 128  # bytes
+
+    def __init__(self, frame, number):
+        """number: of the device. The kernel uses a frame's memory again as it comes back: so the headers are written
+        each time."""
+        self.frame = frame
+        headers = frame[:self.REWRITTEN]
+        stores, offset = b"", 0
+        for code, size in ((0x62, 4), (0x6A, 2), (0x72, 1)):
+            while len(headers) - offset >= size:
+                value = int.from_bytes(headers[offset:offset + size], "little", signed=size == 4)
+                stores += _instruction(code, 2, offset=offset, immediate=value)
+                offset += size
+        super().__init__("generator", (
+            _instruction(0x61, 2, 1, 0) + _instruction(0x61, 3, 1, 4)  # data, data_end
+            + _instruction(0xBF, 4, 2) + _instruction(0x07, 4, immediate=len(headers))
+            + _instruction(0x2D, 4, 3, len(stores) // 8 + 4) + stores
+            + _instruction(0xB7, 1, immediate=number) + _instruction(0xB7, 2)
+            + _instruction(0x85, immediate=23) + _instruction(0x95)  # bpf_redirect
+            + _return(0)), BPF_PROG_TYPE_XDP)
+
+    def send(self, namespace, count):
+        """Sends so many frames; returns how long that took until the last one came to where it ends, as the kernel says:
+        whole nanoseconds a frame."""
+        data = ctypes.create_string_buffer(self.frame, len(self.frame))
+        with net.entered(namespace):
+            _, attributes = bpf(BPF_PROG_TEST_RUN, struct.pack(
+                "IIIIQQIIIIQQIII", self.descriptor, 0, len(data), 0, _pointer(data), 0, count, 0, 0, 0, 0, 0,
+                BPF_F_TEST_XDP_LIVE_FRAMES, 0, 0))
+        return struct.unpack_from("I", attributes, 36)[0]
+
+
+class Sink(Program):
+    """Drops all packets of a device, Ethernet frames, when attached on ingress; counts those to its address, and sums
+    up a 16-bit field of theirs in network order."""
+
+    def __init__(self, offset4, offset6):
+        """offset4, offset6: where the field is over IPv4 and IPv6, in bytes."""
+        self.array = Array(2)
+
+        def field(offset, skip):
+            """r8 = the field, if the packet is so long; else skips so many instructions more."""
+            return (_instruction(0xBF, 2, 6) + _instruction(0x07, 2, immediate=offset + 2)
+                    + _instruction(0x2D, 2, 7, 1 + skip) + _instruction(0x69, 8, 6, offset))
+
+        counting = b"".join(
+            _instruction(0x62, 10, offset=-4, immediate=index) + _lookup(self.array.descriptor)
+            + _instruction(0x15, 0, offset=len(add) // 8) + add
+            for index, add in enumerate((
+                _instruction(0xB7, 1, immediate=1) + _instruction(0xDB, 0, 1), _instruction(0xDB, 0, 8))))
+        ethernet = (_instruction(0x69, 3, 6, 0)  # multicast is none of what is counted
+                    + _instruction(0x45, 3, offset=7 + len(counting) // 8, immediate=1)
+                    + _instruction(0x69, 3, 6, 12))
+        super().__init__("sink", (
+            _instruction(0xB7, 8) + _instruction(0x61, 6, 1, 76) + _instruction(0x61, 7, 1, 80)  # data, data_end
+            + field(offset4, len(ethernet) // 8 + 5) + ethernet
+            + _instruction(0x55, 3, offset=4, immediate=0xDD86) + field(offset6, 0)
+            + _instruction(0xDC, 8, immediate=16)
+            + counting + _return(DROP)))
+
+    @property
+    def packets(self):
+        return self.array[0]
+
+    @property
+    def sum(self):
+        return self.array[1]
 
 
 def tcx_programs(namespace, device, direction):
