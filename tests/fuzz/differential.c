@@ -48,7 +48,7 @@ struct totals {
 
 /* What a packet is run under. */
 struct setting {
-	union mssbpf_order order;
+	struct generated_setting generated;
 	uint32_t flags; /* of the test run */
 };
 
@@ -70,20 +70,23 @@ static void fail(const char *what, int err)
 	exit(1);
 }
 
-static struct reference_hook hook_of(const struct object_program *program, const uint8_t *data)
+static struct reference_hook hook_of(const struct object_program *program, const struct generated_setting *setting,
+				     const uint8_t *data)
 {
 	return (struct reference_hook){ .xdp = program->xdp,
 					.ethernet = program->link == PACKET_ETHERNET,
 					.egress = program->direction == MSSBPF_EGRESS,
-					.protocol = data[12] << 8 | data[13] };
+					.protocol = data[12] << 8 | data[13],
+					.rules = setting->rules,
+					.rule_count = setting->rule_count };
 }
 
 static void answer_of(const struct entry *entry, const struct setting *setting, const struct generated *packet,
 		      struct reference_answer *answer)
 {
-	struct reference_hook hook = hook_of(entry->program, packet->data);
+	struct reference_hook hook = hook_of(entry->program, &setting->generated, packet->data);
 
-	reference_clamp(&hook, &setting->order, packet->data, packet->length, answer);
+	reference_clamp(&hook, &setting->generated.order, packet->data, packet->length, answer);
 }
 
 static void totals_add(struct totals *totals, const struct entry *entry, const struct reference_answer *answer)
@@ -194,7 +197,7 @@ static void print_row(const struct entry *entry, const struct setting *setting, 
 		      const struct reference_answer *answer)
 {
 	printf("\t{ \"\",\n\t  \"%s\",\n\t  { .mss4 = %u, .mss6 = %u, .flags = %#x },\n", entry->program->name,
-	       setting->order.mss4, setting->order.mss6, setting->order.flags);
+	       setting->generated.order.mss4, setting->generated.order.mss6, setting->generated.order.flags);
 	if (answer->counted)
 		printf("\t  %s,\n\t  %s,\n\t  %s,\n", families[answer->family], kinds[answer->kind],
 		       results[answer->result]);
@@ -254,8 +257,9 @@ static bool report(const struct entry *entry, const struct setting *setting, con
 
 static struct setting choose_setting(const struct entry *entry, uint64_t seed)
 {
-	struct setting setting = { .order = generate_order(seed) };
+	struct setting setting = {};
 
+	generate_setting(seed, &setting.generated);
 	/* A test run sums up from byte 14 on, also where the IP header begins at 0. */
 	if (sums_up && !entry->program->xdp && entry->program->link == PACKET_ETHERNET && seed % 4 == 0)
 		setting.flags = TEST_SKB_CHECKSUM_COMPLETE;
@@ -272,13 +276,13 @@ static void run_batch(struct entry *entry, uint64_t seed, uint64_t first)
 	struct object_outcome outcome;
 	bool wrong[BATCH] = {}, any = false;
 	int err = object_set_limit(&object, (struct mssbpf_key){ OBJECT_IFINDEX, entry->program->direction },
-				   setting.order);
+				   setting.generated.order);
 
 	if (err)
 		fail("limits", err);
 	for (int i = 0; i < BATCH; i++) {
-		generate_packet(generator_mix(batch_seed, i), entry->program->link == PACKET_ETHERNET, &setting.order,
-				&packets[i]);
+		generate_packet(generator_mix(batch_seed, i), entry->program->link == PACKET_ETHERNET,
+				&setting.generated, &packets[i]);
 		answer_of(entry, &setting, &packets[i], &answer);
 		if (run(entry, &setting, &packets[i], &answer, &outcome))
 			wrong[i] = any = true;

@@ -15,6 +15,7 @@ enum {
 	OPTIONS_MAX = 40,
 	TCP_FIXED = 20,
 	TCP = 6,
+	ROUTING = 43,
 	FRAGMENT = 44,
 	AUTHENTICATION = 51,
 	NOP = 1,
@@ -25,11 +26,12 @@ enum {
 
 struct generator {
 	uint64_t state;
-	const union mssbpf_order *order;
+	const struct generated_setting *setting;
 	uint8_t *data;
 	size_t length;
 	size_t ip, tcp;
-	size_t pppoe; /* where its length field is, or 0 */
+	size_t pppoe;	/* where its length field is, or 0 */
+	size_t routing; /* where the last routing header is, or 0 */
 	bool ipv6;
 };
 
@@ -157,6 +159,28 @@ static void put_authentication(struct generator *g, uint8_t after)
 	put_random(g, words * 4 + 6);
 }
 
+/* Moves an address of `size` bytes to a rule's prefix, or to an edge of it. */
+static void steer(struct generator *g, size_t at, size_t size)
+{
+	enum mssbpf_family family = size == 4 ? MSSBPF_IPV4 : MSSBPF_IPV6;
+	uint8_t fill = chance(g, 50) ? 0 : 0xff;
+	bool random = chance(g, 40);
+	const struct reference_rule *rule;
+
+	if (!g->setting->rule_count || chance(g, 20))
+		return;
+	rule = &g->setting->rules[below(g, g->setting->rule_count)];
+	for (size_t i = 0; i < size && rule->family == family; i++) {
+		int bits = rule->length - (int)i * 8;
+		uint8_t open = bits >= 8 ? 0 : bits <= 0 ? 0xff : 0xff >> bits;
+
+		g->data[at + i] = (rule->address[i] & ~open) | ((random ? g->data[at + i] : fill) & open);
+	}
+	/* One beyond the edge, without a carry. */
+	if (chance(g, 20))
+		g->data[at + size - 1] += fill ? 1 : -1;
+}
+
 static void put_ipv4(struct generator *g)
 {
 	static const uint16_t fragments[] = { 0x2000, 0x4000, 0x4000, 0x4000, 0x4000,
@@ -171,6 +195,8 @@ static void put_ipv4(struct generator *g)
 	put_random(g, 1);
 	put(g, headers ? AUTHENTICATION : protocol);
 	put_random(g, 10 + (words - 5) * 4);
+	steer(g, g->ip + 12, 4);
+	steer(g, g->ip + 16, 4);
 	for (; headers; headers--)
 		put_authentication(g, headers > 1 ? AUTHENTICATION : protocol);
 }
@@ -190,7 +216,8 @@ static void put_extension(struct generator *g, uint8_t kind, uint8_t after)
 	put_random(g, kind == FRAGMENT ? 6 : 6 + units * 8);
 	if (kind == FRAGMENT)
 		set16(g, at + 2, chance(g, 75) ? below(g, 8) : chance(g, 60) ? 8 + below(g, 16) : next(g));
-	if (kind == 43) {
+	if (kind == ROUTING) {
+		g->routing = at;
 		g->data[at + 2] = pick(g, types);
 		g->data[at + 3] = chance(g, 90) ? below(g, 3) : next(g);
 	}
@@ -209,6 +236,8 @@ static void put_ipv6(struct generator *g)
 	put_random(g, 5);
 	put(g, chain[0]);
 	put_random(g, 33);
+	steer(g, g->ip + 8, 16);
+	steer(g, g->ip + 24, 16);
 	for (uint8_t i = 0; i < count && g->length < GENERATOR_PACKET_MAX - 400; i++)
 		put_extension(g, chain[i], chain[i + 1]);
 }
@@ -216,8 +245,11 @@ static void put_ipv6(struct generator *g)
 static uint16_t mss_value(struct generator *g)
 {
 	static const uint16_t usual[] = { 0, 1, 536, 1220, 1360, 1380, 1440, 1460, 8960, 65495, 65535 };
-	uint16_t limit = chance(g, 50) ? g->order->mss4 : g->order->mss6;
+	const struct generated_setting *setting = g->setting;
+	uint16_t limit = chance(g, 50) ? setting->order.mss4 : setting->order.mss6;
 
+	if (setting->rule_count && chance(g, 50))
+		limit = setting->rules[below(g, setting->rule_count)].mss;
 	switch (below(g, 4)) {
 	case 0:
 		return limit - 1 + below(g, 3);
@@ -369,14 +401,22 @@ static uint64_t sum(const struct generator *g, size_t from, size_t to)
 	return from < to ? total + g->data[from] * 256 : total;
 }
 
+/* The sum of the pseudo header; some name the last destination, which a routing header has. */
+static uint32_t sum_pseudo(struct generator *g)
+{
+	size_t address = g->ipv6 ? 16 : 4, source = g->ip + (g->ipv6 ? 8 : 12), destination = source + address;
+
+	if (g->routing && chance(g, 50))
+		destination = g->routing + 8;
+	return fold(sum(g, source, source + address) + sum(g, destination, destination + address) + TCP + g->length -
+		    g->tcp);
+}
+
 /* Checksums: mostly right, some wrong, some that hold but the pseudo header's sum. */
 static void finish_checksums(struct generator *g)
 {
 	size_t header = g->ipv6 ? 0 : g->data[g->ip] % 16 * 4, tcp = g->tcp + 16;
-
-	uint32_t pseudo =
-		fold(sum(g, g->ip + (g->ipv6 ? 8 : 12), g->ip + (g->ipv6 ? 40 : 20)) + TCP + g->length - g->tcp);
-	uint32_t segment = fold(sum(g, g->tcp, g->length));
+	uint32_t pseudo = sum_pseudo(g), segment = fold(sum(g, g->tcp, g->length));
 	uint32_t kind = below(g, 100);
 
 	if (header > g->tcp - g->ip)
@@ -420,9 +460,9 @@ static size_t run_min(const uint8_t *data)
 	return ETHERNET_HEADER + (ethertype == 0x0800 ? 20 : ethertype == 0x86dd ? 40 : 1);
 }
 
-void generate_packet(uint64_t seed, bool ethernet, const union mssbpf_order *order, struct generated *packet)
+void generate_packet(uint64_t seed, bool ethernet, const struct generated_setting *setting, struct generated *packet)
 {
-	struct generator g = { .state = seed, .order = order, .data = packet->data };
+	struct generator g = { .state = seed, .setting = setting, .data = packet->data };
 
 	g.ipv6 = chance(&g, 50);
 	if (ethernet)
@@ -452,10 +492,51 @@ void generate_packet(uint64_t seed, bool ethernet, const union mssbpf_order *ord
 	packet->length = g.length > GENERATOR_PACKET_MAX ? GENERATOR_PACKET_MAX : g.length;
 }
 
-union mssbpf_order generate_order(uint64_t seed)
+static uint16_t limit(struct generator *g)
 {
-	static const uint16_t limits[] = { 1,	 2,    255,  256,  500,	 536,	537,   1000,  1220,
-					   1221, 1360, 1380, 1440, 1460, 65495, 65534, 65535, 0x5ff };
+	static const uint16_t usual[] = { 1,	2,    255,  256,  500,	536,   537,   1000,  1220,
+					  1221, 1360, 1380, 1440, 1460, 65495, 65534, 65535, 0x5ff };
+
+	return chance(g, 60) ? pick(g, usual) : chance(g, 60) ? 500 + below(g, 1500) : 1 + below(g, 65535);
+}
+
+static bool rule_is_there(const struct generated_setting *setting, const struct reference_rule *rule)
+{
+	for (size_t i = 0; i < setting->rule_count; i++)
+		if (setting->rules[i].family == rule->family && setting->rules[i].length == rule->length &&
+		    memcmp(setting->rules[i].address, rule->address, sizeof(rule->address)) == 0)
+			return true;
+	return false;
+}
+
+/* A prefix of its own, or one that lies in another, or around it. */
+static void add_rule(struct generator *g, struct generated_setting *setting)
+{
+	static const uint8_t lengths[] = { 0, 1, 2, 7, 8, 16, 24, 30, 31, 32, 48, 63, 64, 65, 96, 127, 128 };
+	struct reference_rule rule = { .family = chance(g, 50) ? MSSBPF_IPV4 : MSSBPF_IPV6 };
+	uint64_t random[2] = { next(g), next(g) };
+
+	memcpy(rule.address, random, sizeof(random));
+	if (setting->rule_count && chance(g, 60)) {
+		const struct reference_rule *other = &setting->rules[below(g, setting->rule_count)];
+
+		rule.family = other->family;
+		for (int bit = 0; bit < other->length; bit++)
+			rule.address[bit / 8] = (rule.address[bit / 8] & ~(0x80 >> bit % 8)) |
+						(other->address[bit / 8] & 0x80 >> bit % 8);
+	}
+	rule.length = chance(g, 70) ? pick(g, lengths) : below(g, 129);
+	if (rule.family == MSSBPF_IPV4 && rule.length > 32)
+		rule.length %= 33;
+	for (int bit = rule.length; bit < 128; bit++) /* IPv4's are in front */
+		rule.address[bit / 8] &= ~(0x80 >> bit % 8);
+	rule.mss = chance(g, 10) ? MSSBPF_MSS_NONE : limit(g);
+	if (!rule_is_there(setting, &rule))
+		setting->rules[setting->rule_count++] = rule;
+}
+
+void generate_setting(uint64_t seed, struct generated_setting *setting)
+{
 	static const uint32_t flags[] = { 0,
 					  0,
 					  0,
@@ -465,9 +546,11 @@ union mssbpf_order generate_order(uint64_t seed)
 					  MSSBPF_ADD_MISSING | MSSBPF_ADD_LIMIT,
 					  MSSBPF_ADD_MISSING | MSSBPF_DRY_RUN };
 	struct generator g = { .state = seed };
-	union mssbpf_order order = { .flags = pick(&g, flags) };
+	uint32_t rules = chance(&g, 100) ? 0 : 1 + below(&g, GENERATOR_RULES_MAX);
 
-	order.mss4 = chance(&g, 60) ? pick(&g, limits) : chance(&g, 60) ? 500 + below(&g, 1500) : 1 + below(&g, 65535);
-	order.mss6 = chance(&g, 60) ? pick(&g, limits) : chance(&g, 60) ? 500 + below(&g, 1500) : 1 + below(&g, 65535);
-	return order;
+	*setting = (struct generated_setting){ .order = { .flags = pick(&g, flags) } };
+	setting->order.mss4 = limit(&g);
+	setting->order.mss6 = limit(&g);
+	for (; rules; rules--)
+		add_rule(&g, setting);
 }

@@ -9,10 +9,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <mssbpf/abi.h>
+#include "reference.h"
 
 enum {
 	GENERATOR_PACKET_MAX = 2900, /* what a test run takes, with room to grow */
+	GENERATOR_RULES_MAX = 12,
 };
 
 struct generated {
@@ -23,13 +24,20 @@ struct generated {
 /* A number that looks random for each pair of numbers. */
 uint64_t generator_mix(uint64_t a, uint64_t b);
 
-/* Limits and flags. */
-union mssbpf_order generate_order(uint64_t seed);
+/* Limits, flags, and rules, each prefix once. */
+struct generated_setting {
+	union mssbpf_order order;
+	struct reference_rule rules[GENERATOR_RULES_MAX];
+	size_t rule_count;
+};
+
+void generate_setting(uint64_t seed, struct generated_setting *setting);
 
 /*
  * A packet that begins with an Ethernet header, or with the IP header; then its EtherType stands in bytes 12 and 13,
- * where BPF_PROG_TEST_RUN looks for it. Values of MSS options are close to the order's limits, or anything.
+ * where BPF_PROG_TEST_RUN looks for it. Values of MSS options are close to the limits, or anything; so are addresses to
+ * the rules.
  */
-void generate_packet(uint64_t seed, bool ethernet, const union mssbpf_order *order, struct generated *packet);
+void generate_packet(uint64_t seed, bool ethernet, const struct generated_setting *setting, struct generated *packet);
 
 #endif
