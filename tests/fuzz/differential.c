@@ -12,14 +12,19 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <bpf/libbpf.h>
+#include <rule_sets.h>
+
 #include "../lib/object.h"
 #include "generator.h"
+#include "mssbpf.skel.h"
 #include "reference.h"
 
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 
 enum {
-	BATCH = 64, /* packets under one order, between two looks at the counters */
+	BATCH = 64,		 /* packets under one order, between two looks at the counters */
+	RULES_FOR = 128 * BATCH, /* packets that pass under the same rules */
 	TC_NEXT = -1,
 	XDP_GO_ON = 2,
 	REPORTS_MAX = 10,
@@ -36,7 +41,7 @@ static const char *const kinds[] = { RESULT(MSSBPF_SYN), RESULT(MSSBPF_SYN_ACK),
 static const char *const families[] = { RESULT(MSSBPF_IPV4), RESULT(MSSBPF_IPV6) };
 
 /* One program, and what its packets came to. */
-struct entry {
+struct tried {
 	const struct object_program *program;
 	uint64_t answers[MSSBPF_RESULTS + 1]; /* the last: not counted */
 };
@@ -48,12 +53,16 @@ struct totals {
 
 /* What a packet is run under. */
 struct setting {
-	struct generated_setting generated;
+	union mssbpf_order order;
+	struct generated_rules rules;
 	uint32_t flags; /* of the test run */
 };
 
 static struct object object;
-static bool sums_up; /* this kernel runs TC programs on packets with CHECKSUM_COMPLETE */
+static struct maps maps; /* of the object */
+static struct generated_rules device_rules;
+static uint16_t rules_place; /* where they are: see union mssbpf_order */
+static bool sums_up;	     /* this kernel runs TC programs on packets with CHECKSUM_COMPLETE */
 static unsigned int reports;
 
 static double now(void)
@@ -70,28 +79,36 @@ static void fail(const char *what, int err)
 	exit(1);
 }
 
-static struct reference_hook hook_of(const struct object_program *program, const struct generated_setting *setting,
+static void set_order(const struct tried *tried, union mssbpf_order order)
+{
+	int err = object_set_limit(&object, (struct mssbpf_key){ OBJECT_IFINDEX, tried->program->direction }, order);
+
+	if (err)
+		fail("limits", err);
+}
+
+static struct reference_hook hook_of(const struct object_program *program, const struct generated_rules *rules,
 				     const uint8_t *data)
 {
 	return (struct reference_hook){ .xdp = program->xdp,
 					.ethernet = program->link == PACKET_ETHERNET,
 					.egress = program->direction == MSSBPF_EGRESS,
 					.protocol = data[12] << 8 | data[13],
-					.rules = setting->rules,
-					.rule_count = setting->rule_count };
+					.rules = rules->list,
+					.rule_count = rules->count };
 }
 
-static void answer_of(const struct entry *entry, const struct setting *setting, const struct generated *packet,
+static void answer_of(const struct tried *tried, const struct setting *setting, const struct generated *packet,
 		      struct reference_answer *answer)
 {
-	struct reference_hook hook = hook_of(entry->program, &setting->generated, packet->data);
+	struct reference_hook hook = hook_of(tried->program, &setting->rules, packet->data);
 
-	reference_clamp(&hook, &setting->generated.order, packet->data, packet->length, answer);
+	reference_clamp(&hook, &setting->order, packet->data, packet->length, answer);
 }
 
-static void totals_add(struct totals *totals, const struct entry *entry, const struct reference_answer *answer)
+static void totals_add(struct totals *totals, const struct tried *tried, const struct reference_answer *answer)
 {
-	reference_count(answer, &totals->direction[entry->program->direction]);
+	reference_count(answer, &totals->direction[tried->program->direction]);
 }
 
 static void totals_read(struct totals *totals)
@@ -106,7 +123,7 @@ static void totals_read(struct totals *totals)
 }
 
 /* Runs the program; returns NULL if what comes out is what the answer says, or what is wrong. */
-static const char *run(const struct entry *entry, const struct setting *setting, const struct generated *generated,
+static const char *run(const struct tried *tried, const struct setting *setting, const struct generated *generated,
 		       const struct reference_answer *answer, struct object_outcome *outcome)
 {
 	static struct packet packet;
@@ -119,14 +136,14 @@ static const char *run(const struct entry *entry, const struct setting *setting,
 		flags = 0;
 	packet.length = generated->length;
 	memcpy(packet.data, generated->data, generated->length);
-	err = object_run(entry->program, &packet, flags, outcome);
+	err = object_run(tried->program, &packet, flags, outcome);
 	if (err == -EPROTO)
 		return "metadata of the packet changed";
 	if (err == -EBADMSG)
 		return "the kernel's sum over the packet is wrong now";
 	if (err)
 		return strerror(-err);
-	if (outcome->returned != (entry->program->xdp ? XDP_GO_ON : TC_NEXT))
+	if (outcome->returned != (tried->program->xdp ? XDP_GO_ON : TC_NEXT))
 		return "returned something else";
 	return reference_agrees(answer, outcome->data, outcome->length) ? NULL : "another packet came out";
 }
@@ -139,37 +156,37 @@ struct trial {
 };
 
 /* Likewise, with the counters. */
-static const char *run_alone(const struct entry *entry, const struct setting *setting, const struct generated *packet,
+static const char *run_alone(const struct tried *tried, const struct setting *setting, const struct generated *packet,
 			     struct trial *trial)
 {
 	struct totals expected;
 	const char *wrong;
 
-	answer_of(entry, setting, packet, &trial->answer);
+	answer_of(tried, setting, packet, &trial->answer);
 	totals_read(&trial->before);
-	wrong = run(entry, setting, packet, &trial->answer, &trial->outcome);
+	wrong = run(tried, setting, packet, &trial->answer, &trial->outcome);
 	totals_read(&trial->after);
 	expected = trial->before;
-	totals_add(&expected, entry, &trial->answer);
+	totals_add(&expected, tried, &trial->answer);
 	if (!wrong && memcmp(&expected, &trial->after, sizeof(expected)) != 0)
 		wrong = "counted as something else";
 	return wrong;
 }
 
-static bool is_wrong(const struct entry *entry, const struct setting *setting, const struct generated *packet)
+static bool is_wrong(const struct tried *tried, const struct setting *setting, const struct generated *packet)
 {
 	static struct trial trial;
 
-	return run_alone(entry, setting, packet, &trial) && trial.outcome.length != 0;
+	return run_alone(tried, setting, packet, &trial) && trial.outcome.length != 0;
 }
 
 /* Makes the packet shorter, and its bytes zero, as long as something is wrong with it. */
-static void minimize(const struct entry *entry, const struct setting *setting, struct generated *packet)
+static void minimize(const struct tried *tried, const struct setting *setting, struct generated *packet)
 {
 	for (size_t step = packet->length / 2; step; step /= 2)
 		while (packet->length > step) {
 			packet->length -= step;
-			if (!is_wrong(entry, setting, packet)) {
+			if (!is_wrong(tried, setting, packet)) {
 				packet->length += step;
 				break;
 			}
@@ -178,7 +195,7 @@ static void minimize(const struct entry *entry, const struct setting *setting, s
 		uint8_t byte = packet->data[i];
 
 		packet->data[i] = 0;
-		if (!is_wrong(entry, setting, packet))
+		if (!is_wrong(tried, setting, packet))
 			packet->data[i] = byte;
 	}
 }
@@ -193,11 +210,11 @@ static void print_hex(const char *name, const uint8_t *data, size_t length)
 				       : "");
 }
 
-static void print_row(const struct entry *entry, const struct setting *setting, const struct generated *packet,
+static void print_row(const struct tried *tried, const struct setting *setting, const struct generated *packet,
 		      const struct reference_answer *answer)
 {
-	printf("\t{ \"\",\n\t  \"%s\",\n\t  { .mss4 = %u, .mss6 = %u, .flags = %#x },\n", entry->program->name,
-	       setting->generated.order.mss4, setting->generated.order.mss6, setting->generated.order.flags);
+	printf("\t{ \"\",\n\t  \"%s\",\n\t  { .mss4 = %u, .mss6 = %u, .flags = %#x },\n", tried->program->name,
+	       setting->order.mss4, setting->order.mss6, setting->order.flags);
 	if (answer->counted)
 		printf("\t  %s,\n\t  %s,\n\t  %s,\n", families[answer->family], kinds[answer->kind],
 		       results[answer->result]);
@@ -233,78 +250,130 @@ static void print_outcome(const struct trial *trial)
 	printf("\n");
 }
 
+/* What a row cannot say. */
+static void print_rules(const struct generated_rules *rules)
+{
+	if (rules->count)
+		printf("It is wrong under rules only:\n");
+	for (size_t i = 0; i < rules->count; i++) {
+		const struct reference_rule *rule = &rules->list[i];
+
+		printf("\t%s ", families[rule->family]);
+		for (int byte = 0; byte < 16; byte++)
+			printf("%02x", rule->address[byte]);
+		printf("/%u, MSS %u\n", rule->length, rule->mss);
+	}
+}
+
 /* Returns whether anything is wrong with the packet alone. */
-static bool report(const struct entry *entry, const struct setting *setting, const struct generated *packet,
+static bool report(const struct tried *tried, const struct setting *setting, const struct generated *packet,
 		   uint64_t seed, uint64_t number)
 {
 	static struct generated small;
 	static struct trial trial;
-	const char *wrong = run_alone(entry, setting, packet, &trial);
+	const char *wrong = run_alone(tried, setting, packet, &trial);
+	const union mssbpf_order order = setting->order;
+	struct setting plain = *setting;
 
 	if (!wrong)
 		return false;
 	small = *packet;
-	minimize(entry, setting, &small);
-	wrong = run_alone(entry, setting, &small, &trial);
-	printf("%s, packet %" PRIu64 " of seed %" PRIu64 "%s: %s.\n", entry->program->name, number, seed,
+	/* Without rules, if it is as wrong then. */
+	plain.rules.count = plain.order.rules = 0;
+	set_order(tried, plain.order);
+	if (is_wrong(tried, &plain, &small))
+		setting = &plain;
+	else
+		set_order(tried, setting->order);
+	minimize(tried, setting, &small);
+	wrong = run_alone(tried, setting, &small, &trial);
+	printf("%s, packet %" PRIu64 " of seed %" PRIu64 "%s: %s.\n", tried->program->name, number, seed,
 	       setting->flags ? ", CHECKSUM_COMPLETE" : "", wrong);
 	print_outcome(&trial);
 	printf("If the reference is right, this row belongs into tests/prog/bytes.c:\n");
-	print_row(entry, setting, &small, &trial.answer);
+	print_row(tried, setting, &small, &trial.answer);
+	print_rules(&setting->rules);
+	set_order(tried, order);
 	reports++;
 	return true;
 }
 
-static struct setting choose_setting(const struct entry *entry, uint64_t seed)
+/*
+ * Gives the device other rules, by the loader's own functions: they sort them, make ranges of them and put these into
+ * the maps. That takes the kernel some milliseconds.
+ */
+static void change_rules(uint64_t seed)
 {
-	struct setting setting = {};
+	struct rules rules = {};
+	int err = 0;
 
-	generate_setting(seed, &setting.generated);
+	generate_rules(seed, &device_rules);
+	for (size_t i = 0; i < device_rules.count && !err; i++) {
+		const struct reference_rule *from = &device_rules.list[i];
+		struct rule rule = { .family = from->family, .length = from->length, .mss = from->mss };
+
+		for (int byte = 0; byte < 16; byte++)
+			rule.first.half[byte / 8] |= (uint64_t)from->address[byte] << (7 - byte % 8) * 8;
+		if (rule.family == MSSBPF_IPV4)
+			rule.first = (struct address){ { 0, rule.first.half[0] >> 32 } };
+		err = rules_set(&rules, &rule);
+	}
+	err = err ?: rule_set_put(&maps, OBJECT_IFINDEX, &rules) ?: maps_rules_get(&maps, OBJECT_IFINDEX, &rules_place);
+	free(rules.list);
+	if (err)
+		fail("rules", err);
+}
+
+static struct setting choose_setting(const struct tried *tried, uint64_t seed)
+{
+	struct setting setting = { .order = generate_order(seed) };
+
+	if (seed / 4 % 2) {
+		setting.rules = device_rules;
+		setting.order.rules = rules_place;
+	}
 	/* A test run sums up from byte 14 on, also where the IP header begins at 0. */
-	if (sums_up && !entry->program->xdp && entry->program->link == PACKET_ETHERNET && seed % 4 == 0)
+	if (sums_up && !tried->program->xdp && tried->program->link == PACKET_ETHERNET && seed % 4 == 0)
 		setting.flags = TEST_SKB_CHECKSUM_COMPLETE;
 	return setting;
 }
 
-static void run_batch(struct entry *entry, uint64_t seed, uint64_t first)
+static void run_batch(struct tried *tried, uint64_t seed, uint64_t first)
 {
 	static struct generated packets[BATCH];
 	static struct reference_answer answer;
 	static struct totals totals, expected;
-	uint64_t batch_seed = generator_mix(generator_mix(seed, entry->program - object.program), first);
-	struct setting setting = choose_setting(entry, batch_seed);
+	uint64_t batch_seed = generator_mix(generator_mix(seed, tried->program - object.program), first);
+	struct setting setting = choose_setting(tried, batch_seed);
 	struct object_outcome outcome;
 	bool wrong[BATCH] = {}, any = false;
-	int err = object_set_limit(&object, (struct mssbpf_key){ OBJECT_IFINDEX, entry->program->direction },
-				   setting.generated.order);
 
-	if (err)
-		fail("limits", err);
+	set_order(tried, setting.order);
 	for (int i = 0; i < BATCH; i++) {
-		generate_packet(generator_mix(batch_seed, i), entry->program->link == PACKET_ETHERNET,
-				&setting.generated, &packets[i]);
-		answer_of(entry, &setting, &packets[i], &answer);
-		if (run(entry, &setting, &packets[i], &answer, &outcome))
+		generate_packet(generator_mix(batch_seed, i), tried->program->link == PACKET_ETHERNET, &setting.order,
+				&setting.rules, &packets[i]);
+		answer_of(tried, &setting, &packets[i], &answer);
+		if (run(tried, &setting, &packets[i], &answer, &outcome))
 			wrong[i] = any = true;
-		entry->answers[answer.counted ? answer.result : MSSBPF_RESULTS]++;
-		totals_add(&expected, entry, &answer);
+		tried->answers[answer.counted ? answer.result : MSSBPF_RESULTS]++;
+		totals_add(&expected, tried, &answer);
 	}
 	totals_read(&totals);
 	if (!any && memcmp(&totals, &expected, sizeof(totals)) == 0)
 		return;
 	for (int i = 0; i < BATCH; i++)
 		if (reports < REPORTS_MAX && (!any || wrong[i]) &&
-		    report(entry, &setting, &packets[i], seed, first + i))
+		    report(tried, &setting, &packets[i], seed, first + i))
 			wrong[0] = true;
 	if (!any && !wrong[0]) {
 		printf("%s, packets %" PRIu64 " to %" PRIu64 " of seed %" PRIu64 ": counted wrong, but none alone\n",
-		       entry->program->name, first, first + BATCH - 1, seed);
+		       tried->program->name, first, first + BATCH - 1, seed);
 		reports++;
 	}
 	totals_read(&expected);
 }
 
-static int prepare(struct entry entries[OBJECT_PROGRAMS])
+static int prepare(struct tried programs[OBJECT_PROGRAMS])
 {
 	static const struct packet udp = { .length = 64, .data = { [12] = 0x08, [14] = 0x45, [23] = 17 } };
 	static const union mssbpf_order none = { .mss4 = 1, .mss6 = 1 };
@@ -313,27 +382,36 @@ static int prepare(struct entry entries[OBJECT_PROGRAMS])
 
 	if (err)
 		return err;
+	maps = (struct maps){ .lock = -1,
+			      .limits = object.limits,
+			      .counters = object.counters,
+			      .baseline = bpf_map__fd(object.skeleton->maps.baseline),
+			      .rules = bpf_map__fd(object.skeleton->maps.rules),
+			      .change = bpf_program__fd(object.skeleton->progs.mssbpf_change),
+			      .max_entries = OBJECT_PROGRAMS };
 	for (int i = 0; i < OBJECT_PROGRAMS; i++)
-		entries[i].program = &object.program[i];
+		programs[i].program = &object.program[i];
 	sums_up = object_run(&object.program[0], &udp, TEST_SKB_CHECKSUM_COMPLETE, &outcome) == 0;
 	for (int direction = 0; !err && direction < MSSBPF_DIRECTIONS; direction++) {
 		/* Another interface's limits, for a program that obeys the wrong ones to show. */
 		err = object_set_limit(&object, (struct mssbpf_key){ OBJECT_IFINDEX + 1, direction }, none);
 		if (!err)
-			err = object_reset_counters(&object, (struct mssbpf_key){ OBJECT_IFINDEX, direction });
+			err = object_set_limit(&object, (struct mssbpf_key){ OBJECT_IFINDEX, direction }, none)
+				      ?: object_reset_counters(&object,
+							       (struct mssbpf_key){ OBJECT_IFINDEX, direction });
 	}
 	return err;
 }
 
-static void print_summary(const struct entry entries[OBJECT_PROGRAMS], uint64_t count, uint64_t seed, double seconds)
+static void print_summary(const struct tried programs[OBJECT_PROGRAMS], uint64_t count, uint64_t seed, double seconds)
 {
 	printf("%-22s", "packets by result");
 	for (int result = 0; result <= MSSBPF_RESULTS; result++)
 		printf(" %11s", results[result] + (result < MSSBPF_RESULTS ? strlen("MSSBPF_") : 0));
 	for (int i = 0; i < OBJECT_PROGRAMS; i++) {
-		printf("\n%-22s", entries[i].program->name);
+		printf("\n%-22s", programs[i].program->name);
 		for (int result = 0; result <= MSSBPF_RESULTS; result++)
-			printf(" %11" PRIu64, entries[i].answers[result]);
+			printf(" %11" PRIu64, programs[i].answers[result]);
 	}
 	printf("\n%" PRIu64 " packets through each of %d programs in %.0f s, seed %" PRIu64 ": %u wrong\n", count,
 	       OBJECT_PROGRAMS, seconds, seed, reports);
@@ -356,7 +434,7 @@ static uint64_t number(const char *text)
 int main(int argc, char **argv)
 {
 	uint64_t count = 0, seconds = 10, seed = 1, first = 0, at;
-	struct entry entries[OBJECT_PROGRAMS] = {};
+	struct tried programs[OBJECT_PROGRAMS] = {};
 	const char *unavailable = object_unavailable();
 	double begin;
 	int option;
@@ -372,14 +450,17 @@ int main(int argc, char **argv)
 		fprintf(stderr, "differential: %s\n", unavailable);
 		return 1;
 	}
-	if (prepare(entries))
+	if (prepare(programs))
 		return 1;
 	first -= first % BATCH;
 	begin = now();
-	for (at = 0; (count ? at < count : now() < begin + seconds) && reports < REPORTS_MAX; at += BATCH)
+	for (at = 0; (count ? at < count : now() < begin + seconds) && reports < REPORTS_MAX; at += BATCH) {
+		if (at == 0 || (first + at) % RULES_FOR == 0)
+			change_rules(generator_mix(~seed, (first + at) / RULES_FOR));
 		for (int i = 0; i < OBJECT_PROGRAMS; i++)
-			run_batch(&entries[i], seed, first + at);
-	print_summary(entries, at, seed, now() - begin);
+			run_batch(&programs[i], seed, first + at);
+	}
+	print_summary(programs, at, seed, now() - begin);
 	object_close(&object);
 	return reports != 0;
 }

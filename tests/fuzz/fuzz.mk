@@ -11,6 +11,8 @@ SECONDS ?= 60
 COUNT ?=
 SEED ?= $(shell date +%s)
 
+# An empty format is no error to gcc.
+fuzz_warnings := -Wno-format-zero-length
 fuzz_sanitize := -fsanitize=address,undefined -fno-sanitize=alignment -fno-sanitize-recover=all
 fuzz_sources := $(filter-out loader/main.c,$(wildcard loader/*.c))
 fuzz_objects := $(fuzz_sources:%.c=$(B)/fuzzed/%.o)
@@ -20,13 +22,14 @@ fuzz_objects := $(fuzz_sources:%.c=$(B)/fuzzed/%.o)
 $(B)/fuzzed/%.o: %.c $(B)/mssbpf.skel.h
 	$(call say,FUZZ,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CLANG) $(cflags) $(test_warnings) $(fuzz_sanitize) -fsanitize=fuzzer-no-link -MMD -MP -c $< -o $@
+	$(Q)$(CLANG) $(cflags) $(test_warnings) $(fuzz_warnings) $(fuzz_sanitize) -fsanitize=fuzzer-no-link -MMD -MP -c $< -o $@
 
 $(B)/fuzzed/loader.a: $(fuzz_objects)
 	$(Q)rm -f $@
 	$(Q)$(AR) rc $@ $^
 
-$(B)/fuzz_differential: $(addprefix $(B)/$(fuzz)/,differential.o generator.o reference.o) $(test_library)
+$(B)/fuzz_differential: $(addprefix $(B)/$(fuzz)/,differential.o generator.o reference.o) \
+		$(addprefix $(B)/loader/,cli.o maps.o rule_sets.o rules.o) $(test_library)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(test_libs)
 

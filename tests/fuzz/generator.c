@@ -26,7 +26,8 @@ enum {
 
 struct generator {
 	uint64_t state;
-	const struct generated_setting *setting;
+	const union mssbpf_order *order;
+	const struct generated_rules *rules;
 	uint8_t *data;
 	size_t length;
 	size_t ip, tcp;
@@ -65,6 +66,7 @@ static bool chance(struct generator *g, uint32_t percent)
 	return below(g, 100) < percent;
 }
 
+#define pick_rule(g) ((g)->rules->list[below(g, (g)->rules->count)])
 #define pick(g, array) ((array)[below(g, ARRAY_SIZE(array))])
 
 static void put(struct generator *g, uint8_t byte)
@@ -167,9 +169,9 @@ static void steer(struct generator *g, size_t at, size_t size)
 	bool random = chance(g, 40);
 	const struct reference_rule *rule;
 
-	if (!g->setting->rule_count || chance(g, 20))
+	if (!g->rules->count || chance(g, 20))
 		return;
-	rule = &g->setting->rules[below(g, g->setting->rule_count)];
+	rule = &pick_rule(g);
 	for (size_t i = 0; i < size && rule->family == family; i++) {
 		int bits = rule->length - (int)i * 8;
 		uint8_t open = bits >= 8 ? 0 : bits <= 0 ? 0xff : 0xff >> bits;
@@ -245,11 +247,10 @@ static void put_ipv6(struct generator *g)
 static uint16_t mss_value(struct generator *g)
 {
 	static const uint16_t usual[] = { 0, 1, 536, 1220, 1360, 1380, 1440, 1460, 8960, 65495, 65535 };
-	const struct generated_setting *setting = g->setting;
-	uint16_t limit = chance(g, 50) ? setting->order.mss4 : setting->order.mss6;
+	uint16_t limit = chance(g, 50) ? g->order->mss4 : g->order->mss6;
 
-	if (setting->rule_count && chance(g, 50))
-		limit = setting->rules[below(g, setting->rule_count)].mss;
+	if (g->rules->count && chance(g, 50))
+		limit = pick_rule(g).mss;
 	switch (below(g, 4)) {
 	case 0:
 		return limit - 1 + below(g, 3);
@@ -460,9 +461,10 @@ static size_t run_min(const uint8_t *data)
 	return ETHERNET_HEADER + (ethertype == 0x0800 ? 20 : ethertype == 0x86dd ? 40 : 1);
 }
 
-void generate_packet(uint64_t seed, bool ethernet, const struct generated_setting *setting, struct generated *packet)
+void generate_packet(uint64_t seed, bool ethernet, const union mssbpf_order *order, const struct generated_rules *rules,
+		     struct generated *packet)
 {
-	struct generator g = { .state = seed, .setting = setting, .data = packet->data };
+	struct generator g = { .state = seed, .order = order, .rules = rules, .data = packet->data };
 
 	g.ipv6 = chance(&g, 50);
 	if (ethernet)
@@ -500,25 +502,24 @@ static uint16_t limit(struct generator *g)
 	return chance(g, 60) ? pick(g, usual) : chance(g, 60) ? 500 + below(g, 1500) : 1 + below(g, 65535);
 }
 
-static bool rule_is_there(const struct generated_setting *setting, const struct reference_rule *rule)
+static bool rule_is_there(const struct generated_rules *rules, const struct reference_rule *rule)
 {
-	for (size_t i = 0; i < setting->rule_count; i++)
-		if (setting->rules[i].family == rule->family && setting->rules[i].length == rule->length &&
-		    memcmp(setting->rules[i].address, rule->address, sizeof(rule->address)) == 0)
+	for (size_t i = 0; i < rules->count; i++)
+		if (rules->list[i].family == rule->family && rules->list[i].length == rule->length &&
+		    memcmp(rules->list[i].address, rule->address, sizeof(rule->address)) == 0)
 			return true;
 	return false;
 }
 
 /* A prefix of its own, or one that lies in another, or around it. */
-static void add_rule(struct generator *g, struct generated_setting *setting)
+static void add_rule(struct generator *g, struct generated_rules *rules)
 {
 	static const uint8_t lengths[] = { 0, 1, 2, 7, 8, 16, 24, 30, 31, 32, 48, 63, 64, 65, 96, 127, 128 };
 	struct reference_rule rule = { .family = chance(g, 50) ? MSSBPF_IPV4 : MSSBPF_IPV6 };
-	uint64_t random[2] = { next(g), next(g) };
 
-	memcpy(rule.address, random, sizeof(random));
-	if (setting->rule_count && chance(g, 60)) {
-		const struct reference_rule *other = &setting->rules[below(g, setting->rule_count)];
+	memcpy(rule.address, (uint64_t[]){ next(g), next(g) }, sizeof(rule.address));
+	if (rules->count && chance(g, 60)) {
+		const struct reference_rule *other = &rules->list[below(g, rules->count)];
 
 		rule.family = other->family;
 		for (int bit = 0; bit < other->length; bit++)
@@ -528,16 +529,25 @@ static void add_rule(struct generator *g, struct generated_setting *setting)
 	rule.length = chance(g, 70) ? pick(g, lengths) : below(g, 129);
 	if (rule.family == MSSBPF_IPV4 && rule.length > 32)
 		rule.length %= 33;
-	for (int bit = rule.length; bit < 128; bit++) /* IPv4's are in front */
+	for (int bit = rule.length; bit < 128; bit++)
 		rule.address[bit / 8] &= ~(0x80 >> bit % 8);
 	rule.mss = chance(g, 10) ? MSSBPF_MSS_NONE : limit(g);
-	if (!rule_is_there(setting, &rule))
-		setting->rules[setting->rule_count++] = rule;
+	if (!rule_is_there(rules, &rule))
+		rules->list[rules->count++] = rule;
 }
 
-void generate_setting(uint64_t seed, struct generated_setting *setting)
+void generate_rules(uint64_t seed, struct generated_rules *rules)
 {
-	static const uint32_t flags[] = { 0,
+	struct generator g = { .state = seed };
+
+	rules->count = 0;
+	for (uint32_t some = chance(&g, 20) ? 0 : 1 + below(&g, GENERATOR_RULES_MAX); some; some--)
+		add_rule(&g, rules);
+}
+
+union mssbpf_order generate_order(uint64_t seed)
+{
+	static const uint16_t flags[] = { 0,
 					  0,
 					  0,
 					  MSSBPF_DRY_RUN,
@@ -546,11 +556,9 @@ void generate_setting(uint64_t seed, struct generated_setting *setting)
 					  MSSBPF_ADD_MISSING | MSSBPF_ADD_LIMIT,
 					  MSSBPF_ADD_MISSING | MSSBPF_DRY_RUN };
 	struct generator g = { .state = seed };
-	uint32_t rules = chance(&g, 100) ? 0 : 1 + below(&g, GENERATOR_RULES_MAX);
+	union mssbpf_order order = { .flags = pick(&g, flags) };
 
-	*setting = (struct generated_setting){ .order = { .flags = pick(&g, flags) } };
-	setting->order.mss4 = limit(&g);
-	setting->order.mss6 = limit(&g);
-	for (; rules; rules--)
-		add_rule(&g, setting);
+	order.mss4 = limit(&g);
+	order.mss6 = limit(&g);
+	return order;
 }

@@ -24,20 +24,23 @@ struct generated {
 /* A number that looks random for each pair of numbers. */
 uint64_t generator_mix(uint64_t a, uint64_t b);
 
-/* Limits, flags, and rules, each prefix once. */
-struct generated_setting {
-	union mssbpf_order order;
-	struct reference_rule rules[GENERATOR_RULES_MAX];
-	size_t rule_count;
+/* Rules of a device, each prefix once; perhaps none. */
+struct generated_rules {
+	struct reference_rule list[GENERATOR_RULES_MAX];
+	size_t count;
 };
 
-void generate_setting(uint64_t seed, struct generated_setting *setting);
+void generate_rules(uint64_t seed, struct generated_rules *rules);
+
+/* Limits and flags. */
+union mssbpf_order generate_order(uint64_t seed);
 
 /*
  * A packet that begins with an Ethernet header, or with the IP header; then its EtherType stands in bytes 12 and 13,
  * where BPF_PROG_TEST_RUN looks for it. Values of MSS options are close to the limits, or anything; so are addresses to
  * the rules.
  */
-void generate_packet(uint64_t seed, bool ethernet, const struct generated_setting *setting, struct generated *packet);
+void generate_packet(uint64_t seed, bool ethernet, const union mssbpf_order *order, const struct generated_rules *rules,
+		     struct generated *packet);
 
 #endif
