@@ -25,15 +25,16 @@ enum {
 	ROUNDS = 101,
 	TURNS = 10000, /* of a program per round */
 	LIMIT = 1360,
-	MSS_OFFSET = 20 + 2, /* of the value, from the TCP header */
-	CASES_MAX = 36,
+	MSS_KIND = 2,
+	CASES_MAX = 52,
+	PATIENCE = 1000, /* milliseconds */
 
 	TC_NEXT = -1,  /* TC_ACT_UNSPEC */
 	XDP_GO_ON = 2, /* XDP_PASS */
 };
 
 struct work {
-	char name[64];
+	char name[72];
 	int program;
 	int verdict;
 	const struct work *baseline;
@@ -41,13 +42,19 @@ struct work {
 	double ns[ROUNDS]; /* a turn */
 };
 
-struct bench {
+/* Loaded programs, and how many interfaces their maps hold. */
+struct loaded {
+	unsigned int interfaces;
 	struct object object;
+	/* For TC and XDP: SYNs that must be counted in the end. */
+	__u64 clamped[2], low[2];
+};
+
+struct bench {
+	struct loaded loaded[3];
 	struct work work[CASES_MAX];
 	size_t works;
 	int empty[2]; /* programs that do nothing: TC, XDP */
-	/* For TC and XDP: SYNs that must be counted as clamped in the end, and as many as already low */
-	__u64 syns[2];
 };
 
 static int load(bool xdp, const struct bpf_insn *instructions, size_t count)
@@ -68,6 +75,14 @@ static int load_empty(bool xdp)
 	};
 
 	return load(xdp, instructions, ARRAY_SIZE(instructions));
+}
+
+/* Where the value of the SYN's MSS is, from the first byte of the packet: its options hold no other byte that is 2. */
+static uint32_t mss_offset(const struct packet *packet)
+{
+	const uint8_t *options = packet->data + packet->tcp + 20;
+
+	return (const uint8_t *)memchr(options, MSS_KIND, packet->length - packet->tcp - 20) + 2 - packet->data;
 }
 
 /* Two bytes as they are stored. */
@@ -96,19 +111,20 @@ static int program_array(int program)
 static int load_restoring_xdp(int program, const struct packet *packet)
 {
 	const uint8_t *tcp = packet->data + packet->tcp;
+	uint32_t mss = mss_offset(packet);
 	int array = program_array(program);
 	const struct bpf_insn instructions[] = {
 		{ .code = BPF_LDX | BPF_MEM | BPF_W, .dst_reg = BPF_REG_2, .src_reg = BPF_REG_1, .off = 0 },
 		{ .code = BPF_LDX | BPF_MEM | BPF_W, .dst_reg = BPF_REG_3, .src_reg = BPF_REG_1, .off = 4 },
 		{ .code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = BPF_REG_2, .imm = (int)packet->tcp },
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = BPF_REG_4, .src_reg = BPF_REG_2 },
-		{ .code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = BPF_REG_4, .imm = MSS_OFFSET + 2 },
+		{ .code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = BPF_REG_4, .imm = (int)(mss - packet->tcp) + 2 },
 		{ .code = BPF_JMP | BPF_JGT | BPF_X, .dst_reg = BPF_REG_4, .src_reg = BPF_REG_3, .off = 6 },
 		{ .code = BPF_ST | BPF_MEM | BPF_H, .dst_reg = BPF_REG_2, .off = 16, .imm = two_bytes(tcp + 16) },
 		{ .code = BPF_ST | BPF_MEM | BPF_H,
 		  .dst_reg = BPF_REG_2,
-		  .off = MSS_OFFSET,
-		  .imm = two_bytes(tcp + MSS_OFFSET) },
+		  .off = mss - packet->tcp,
+		  .imm = two_bytes(packet->data + mss) },
 		{ .code = BPF_LD | BPF_IMM | BPF_DW, .dst_reg = BPF_REG_2, .src_reg = BPF_PSEUDO_MAP_FD, .imm = array },
 		{},
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_3, .imm = 0 },
@@ -123,13 +139,13 @@ static int load_restoring_xdp(int program, const struct packet *packet)
 /* bpf_skb_store_bytes(skb, offset, &mss, 2, 0); bpf_tail_call(skb, [program], 0); return TC_ACT_UNSPEC; */
 static int load_restoring(int program, const struct packet *packet)
 {
-	const uint8_t *value = packet->data + packet->tcp + MSS_OFFSET;
+	const uint8_t *value = packet->data + mss_offset(packet);
 	int array = program_array(program);
 	const struct bpf_insn instructions[] = {
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = BPF_REG_6, .src_reg = BPF_REG_1 },
 		{ .code = BPF_ST | BPF_MEM | BPF_B, .dst_reg = BPF_REG_10, .off = -8, .imm = value[0] },
 		{ .code = BPF_ST | BPF_MEM | BPF_B, .dst_reg = BPF_REG_10, .off = -7, .imm = value[1] },
-		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_2, .imm = (int)packet->tcp + MSS_OFFSET },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_2, .imm = (int)mss_offset(packet) },
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = BPF_REG_3, .src_reg = BPF_REG_10 },
 		{ .code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = BPF_REG_3, .imm = -8 },
 		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_4, .imm = 2 },
@@ -165,25 +181,34 @@ static struct work *add(struct bench *bench, const struct object_program *kind, 
 }
 
 /* A SYN that is clamped in every turn, and the same without the clamp. */
-static void add_clamped(struct bench *bench, const struct object_program *program, const char *name,
-			const struct packet_spec *spec)
+static void add_clamped(struct bench *bench, struct loaded *loaded, const struct object_program *program,
+			const char *name, const struct packet_spec *spec)
 {
 	int (*restoring)(int, const struct packet *) = program->xdp ? load_restoring_xdp : load_restoring;
 	struct packet packet;
 	struct work *baseline;
-	char restored[48];
+	char restored[64];
 
 	packet_build(&packet, spec, program->link);
 	snprintf(restored, sizeof(restored), "%s, only restored", name);
 	baseline = add(bench, program, restored, restoring(bench->empty[program->xdp], &packet), spec, NULL);
 	add(bench, program, name, restoring(program->fd, &packet), spec, baseline);
-	bench->syns[program->xdp] += ROUNDS * TURNS;
+	loaded->clamped[program->xdp] += ROUNDS * TURNS;
 }
 
-static void add_program(struct bench *bench, const struct object_program *program)
+static void add_low(struct bench *bench, struct loaded *loaded, const struct object_program *program, const char *name,
+		    const struct packet_spec *spec, const struct work *empty)
 {
-	const struct packet_bytes low = BYTES(MSS(1360), SACK_PERMITTED, TIMESTAMPS, NOP, WSCALE);
-	const struct packet_bytes high = BYTES(MSS(1460), SACK_PERMITTED, TIMESTAMPS, NOP, WSCALE);
+	add(bench, program, name, program->fd, spec, empty);
+	loaded->low[program->xdp] += ROUNDS * TURNS;
+}
+
+static const struct packet_bytes low = BYTES(MSS(1300), SACK_PERMITTED, TIMESTAMPS, NOP, WSCALE);
+static const struct packet_bytes first = BYTES(MSS(1460), SACK_PERMITTED, TIMESTAMPS, NOP, WSCALE);
+static const struct packet_bytes last = BYTES(TIMESTAMPS, NOP, WSCALE, NOP, NOP, MSS(1460));
+
+static void add_program(struct bench *bench, struct loaded *loaded, const struct object_program *program)
+{
 	static const struct packet_spec ack4 = { .version = 4, .flags = ACK, .payload = 100 };
 	static const struct packet_spec ack6 = { .version = 6, .flags = ACK, .payload = 100 };
 	static const struct packet_spec options4 = { .version = 4, .flags = ACK, .payload = 100, .ip_options = 8 };
@@ -195,19 +220,32 @@ static void add_program(struct bench *bench, const struct object_program *progra
 	add(bench, program, "IPv6 no SYN", program->fd, &ack6, empty);
 	add(bench, program, "IPv4 no SYN, IP options", program->fd, &options4, empty);
 	add(bench, program, "IPv6 no SYN, hop-by-hop", program->fd, &hop6, empty);
-	add(bench, program, "IPv4 SYN already low", program->fd, &syn4, empty);
-	add(bench, program, "IPv6 SYN already low", program->fd, &syn6, empty);
-	syn4.options = high;
-	syn6.options = high;
-	add_clamped(bench, program, "IPv4 SYN clamped", &syn4);
-	add_clamped(bench, program, "IPv6 SYN clamped", &syn6);
+	add_low(bench, loaded, program, "IPv4 SYN already low", &syn4, empty);
+	add_low(bench, loaded, program, "IPv6 SYN already low", &syn6, empty);
+	syn4.options = first;
+	syn6.options = first;
+	add_clamped(bench, loaded, program, "IPv4 SYN clamped, MSS first", &syn4);
+	add_clamped(bench, loaded, program, "IPv6 SYN clamped, MSS first", &syn6);
+	syn4.options = last;
+	add_clamped(bench, loaded, program, "IPv4 SYN clamped, MSS last", &syn4);
 }
 
+/* The same SYN, while that many interfaces are attached. */
+static void add_interfaces(struct bench *bench, struct loaded *loaded)
+{
+	const struct packet_spec syn4 = { .version = 4, .options = first };
+	char name[48];
+
+	snprintf(name, sizeof(name), "IPv4 SYN clamped, %u interfaces", loaded->interfaces);
+	add_clamped(bench, loaded, &loaded->object.program[0], name, &syn4);
+}
+
+/* Nanoseconds of processor time: what other work takes of the machine meanwhile does not count. */
 static double now(void)
 {
 	struct timespec time;
 
-	clock_gettime(CLOCK_MONOTONIC, &time);
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
 	return time.tv_sec * 1e9 + time.tv_nsec;
 }
 
@@ -238,16 +276,17 @@ static int compare(const void *a, const void *b)
 static void report(struct bench *bench)
 {
 	printf("ns a packet, %d rounds of %d turns each, all cases in every round\n", ROUNDS, TURNS);
-	printf("%-50s %8s %8s %8s %10s\n", "", "min", "median", "max", "over empty");
+	printf("%-64s %8s %8s %8s %10s %8s\n", "", "min", "median", "max", "over empty", "by min");
 	for (size_t i = 0; i < bench->works; i++) {
 		struct work *work = &bench->work[i];
 		double median;
 
 		qsort(work->ns, ROUNDS, sizeof(work->ns[0]), compare);
 		median = work->ns[ROUNDS / 2];
-		printf("%-50s %8.1f %8.1f %8.1f", work->name, work->ns[0], median, work->ns[ROUNDS - 1]);
+		printf("%-64s %8.1f %8.1f %8.1f", work->name, work->ns[0], median, work->ns[ROUNDS - 1]);
 		if (work->baseline)
-			printf(" %10.1f", median - work->baseline->ns[ROUNDS / 2]);
+			printf(" %10.1f %8.1f", median - work->baseline->ns[ROUNDS / 2],
+			       work->ns[0] - work->baseline->ns[0]);
 		printf("\n");
 	}
 }
@@ -267,11 +306,11 @@ static int run(struct bench *bench)
 }
 
 /* Did every turn do what its name says? */
-static int check_counters(const struct bench *bench, struct mssbpf_key key, __u64 syns)
+static int check_counters(const struct loaded *loaded, struct mssbpf_key key, bool xdp)
 {
 	struct mssbpf_counters counters;
 	__u64 clamped, low;
-	int err = object_read_counters(&bench->object, key, &counters);
+	int err = object_read_counters(&loaded->object, key, &counters);
 
 	if (err)
 		return err;
@@ -279,18 +318,64 @@ static int check_counters(const struct bench *bench, struct mssbpf_key key, __u6
 		  counters.packets[MSSBPF_IPV6][MSSBPF_SYN][MSSBPF_CLAMPED];
 	low = counters.packets[MSSBPF_IPV4][MSSBPF_SYN][MSSBPF_ALREADY_LOW] +
 	      counters.packets[MSSBPF_IPV6][MSSBPF_SYN][MSSBPF_ALREADY_LOW];
-	if (clamped == syns && low == syns)
+	if (clamped == loaded->clamped[xdp] && low == loaded->low[xdp])
 		return 0;
-	fprintf(stderr, "measured something else: %llu SYNs clamped and %llu already low instead of %llu each\n",
-		clamped, low, syns);
+	fprintf(stderr, "measured something else: SYNs %llu clamped, %llu already low instead of %llu, %llu\n", clamped,
+		low, loaded->clamped[xdp], loaded->low[xdp]);
 	return -EPROTO;
+}
+
+/* TC on egress, XDP on ingress. */
+static struct mssbpf_key key_of(bool xdp, unsigned int interface)
+{
+	return (struct mssbpf_key){ OBJECT_IFINDEX + interface, xdp ? MSSBPF_INGRESS : MSSBPF_EGRESS };
+}
+
+/* Adds an interface to the maps. The kernel sets memory for entries aside a little later than they ask for it. */
+static int add_interface(const struct object *object, struct mssbpf_key key)
+{
+	const union mssbpf_order order = { .mss4 = LIMIT, .mss6 = LIMIT };
+	int err = -ENOMEM;
+
+	for (int i = 0; i < PATIENCE && err == -ENOMEM; i++) {
+		err = object_set_limit(object, key, order);
+		err = err ? err : object_reset_counters(object, key);
+		if (err == -ENOMEM)
+			usleep(1000);
+	}
+	return err;
+}
+
+static int load_all(struct bench *bench)
+{
+	int err = 0;
+
+	for (struct loaded *loaded = bench->loaded; loaded < bench->loaded + ARRAY_SIZE(bench->loaded) && !err;
+	     loaded++) {
+		err = object_open(&loaded->object);
+		for (unsigned int i = 0; i < loaded->interfaces && !err; i++)
+			for (int xdp = 0; xdp < 2 && !err; xdp++)
+				err = add_interface(&loaded->object, key_of(xdp, i));
+	}
+	return err;
+}
+
+static void add_all(struct bench *bench)
+{
+	const struct object *object = &bench->loaded[0].object;
+
+	for (int xdp = 0; xdp < 2; xdp++)
+		bench->empty[xdp] = load_empty(xdp);
+	for (size_t i = 0; i < OBJECT_PROGRAMS; i++)
+		if (object->program[i].xdp || object->program[i].direction == MSSBPF_EGRESS)
+			add_program(bench, &bench->loaded[0], &object->program[i]);
+	for (size_t i = 1; i < ARRAY_SIZE(bench->loaded); i++)
+		add_interfaces(bench, &bench->loaded[i]);
 }
 
 int main(void)
 {
-	static struct bench bench;
-	/* TC on egress, XDP on ingress. */
-	const struct mssbpf_key keys[2] = { { OBJECT_IFINDEX, MSSBPF_EGRESS }, { OBJECT_IFINDEX, MSSBPF_INGRESS } };
+	static struct bench bench = { .loaded = { { 1 }, { 100 }, { 10000 } } };
 	const char *unavailable = object_unavailable();
 	int err;
 
@@ -298,25 +383,20 @@ int main(void)
 		printf("SKIPPED: %s\n", unavailable);
 		return EXIT_SUCCESS;
 	}
-	err = object_open(&bench.object);
-	if (err)
-		return EXIT_FAILURE;
-	for (size_t i = 0; i < ARRAY_SIZE(keys) && !err; i++) {
-		const union mssbpf_order order = { .mss4 = LIMIT, .mss6 = LIMIT };
-
-		bench.empty[i] = load_empty(i);
-		err = object_set_limit(&bench.object, keys[i], order);
-		err = err ? err : object_reset_counters(&bench.object, keys[i]);
-	}
-	for (size_t i = 0; i < OBJECT_PROGRAMS; i++)
-		if (bench.object.program[i].xdp || bench.object.program[i].direction == MSSBPF_EGRESS)
-			add_program(&bench, &bench.object.program[i]);
-	if (!err)
+	err = load_all(&bench);
+	if (err) {
+		fprintf(stderr, "cannot load or fill the maps: %s\n", strerror(-err));
+	} else {
+		add_all(&bench);
 		err = run(&bench);
-	for (size_t i = 0; i < ARRAY_SIZE(keys) && !err; i++)
-		err = check_counters(&bench, keys[i], bench.syns[i]);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(bench.loaded) && !err; i++)
+		for (int xdp = 0; xdp < 2 && !err; xdp++)
+			err = check_counters(&bench.loaded[i], key_of(xdp, 0), xdp);
 	if (!err)
 		report(&bench);
-	object_close(&bench.object);
+	for (size_t i = 0; i < ARRAY_SIZE(bench.loaded); i++)
+		if (bench.loaded[i].object.skeleton)
+			object_close(&bench.loaded[i].object);
 	return err ? EXIT_FAILURE : EXIT_SUCCESS;
 }

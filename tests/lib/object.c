@@ -18,7 +18,7 @@
 #include "mssbpf.skel.h"
 
 enum {
-	MAP_ENTRIES = 64, /* the object's own number is a placeholder */
+	MAP_ENTRIES = 32768, /* the object's own number is a placeholder */
 	LOG_STATISTICS = 4,
 	LOG_SIZE = 64 * 1024,
 };
