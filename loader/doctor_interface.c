@@ -133,6 +133,7 @@ static void check_limit(struct doctor *doctor, const struct check *check, const 
 {
 	unsigned int fits = fitting_mtu(subject), directions = 0, largest = 0;
 	const struct report_row *like = NULL;
+	char why[PATH_TEXT_SIZE] = "its own MTU";
 	char *command = NULL;
 
 	for (size_t direction = 0; direction < MSSBPF_DIRECTIONS; direction++) {
@@ -149,11 +150,11 @@ static void check_limit(struct doctor *doctor, const struct check *check, const 
 		return;
 	if (fits >= MSSBPF_MTU_MIN)
 		command = attach_command(doctor, subject, directions, like, fits);
+	if (subject->detected && fits < subject->device.mtu)
+		path_describe(&subject->detection.path, why);
 	finding_add(doctor, check, subject, command,
-		    "the limit (%s) lets segments through for an MTU of %u, and %u is what fits through it%s",
-		    direction_words[directions], largest, fits,
-		    fits < subject->device.mtu ? ": what carries it is smaller than its own MTU says"
-					       : ", its own MTU");
+		    "the limit (%s) is for an MTU of %u, and %u is what fits through it: %s",
+		    direction_words[directions], largest, fits, why);
 }
 
 static bool is_wireguard(const struct subject *subject)
@@ -216,17 +217,17 @@ static bool goes_both_ways(const struct doctor *doctor, const struct report_row 
 
 static void check_directions(struct doctor *doctor, const struct check *check, const struct subject *subject)
 {
-	unsigned int directions = directions_of(subject),
-		     missing = directions ^ (1 << MSSBPF_EGRESS | 1 << MSSBPF_INGRESS);
+	const unsigned int both = 1 << MSSBPF_EGRESS | 1 << MSSBPF_INGRESS;
+	unsigned int directions = directions_of(subject), fits = fitting_mtu(subject);
 	const struct report_row *row = any_row(subject);
+	char *command = NULL;
 
-	if (!row || !(missing == 1 << MSSBPF_EGRESS || missing == 1 << MSSBPF_INGRESS) || goes_both_ways(doctor, row))
+	if (!row || directions == both || goes_both_ways(doctor, row))
 		return;
+	if (directions == 1 << MSSBPF_INGRESS || ingress_is_readable(subject->device.arphrd))
+		command = attach_command(doctor, subject, both ^ directions, row, limit_mtu(row) > fits ? fits : 0);
 	finding_add(
-		doctor, check, subject,
-		missing == 1 << MSSBPF_EGRESS || ingress_is_readable(subject->device.arphrd)
-			? attach_command(doctor, subject, missing, row, 0)
-			: NULL,
+		doctor, check, subject, command,
 		"only %s is clamped: the SYN or SYN-ACK of the other direction announces too much, unless the far end "
 		"clamps it",
 		direction_words[directions]);
@@ -252,33 +253,37 @@ static void check_dry_run(struct doctor *doctor, const struct check *check, cons
 		    "attached with --dry-run (%s): it counts, and changes nothing", direction_words[directions]);
 }
 
-/* How our program gets ahead of the others: by TCX; in TCX, by being attached anew. */
-static char *ahead_command(const struct doctor *doctor, const struct subject *subject, const struct report_row *row,
-			   const struct ahead *first)
+/* How our program gets ahead of clsact filters: by TCX. */
+static char *leave_clsact_command(const struct doctor *doctor, const struct subject *subject,
+				  const struct report_row *row)
 {
-	char *detach, *attach, *both = NULL;
+	const char *direction = direction_name(row->entry.key.direction);
+	char *command;
 
-	if (row->hook == HOOK_CLSACT) {
-		if (!tcx_supported())
-			return doctor_command(doctor, WORDS("tc", "filter", "show", "dev", subject->device.name,
-							    direction_name(row->entry.key.direction)));
-		attach = attach_command(doctor, subject, 1 << row->entry.key.direction, row, 0);
-		if (attach && !command_add(&attach, "--hook") && !command_add(&attach, "tcx"))
-			return attach;
-		free(attach);
-		return NULL;
-	}
-	(void)first;
-	attach = attach_command(doctor, subject, directions_of(subject), row, 0);
-	detach =
-		doctor->options->netns
-			? command_of(WORDS("mssbpf", "detach", "--netns", doctor->options->netns, subject->device.name))
-			: command_of(WORDS("mssbpf", "detach", subject->device.name));
-	if (attach && detach && asprintf(&both, "%s && %s", detach, attach) < 0)
-		both = NULL;
+	if (!tcx_supported())
+		return doctor_command(doctor, WORDS("tc", "filter", "show", "dev", subject->device.name, direction));
+	command = attach_command(doctor, subject, 1 << row->entry.key.direction, row, 0);
+	if (command && !command_add(&command, "--hook") && !command_add(&command, "tcx"))
+		return command;
+	free(command);
+	return NULL;
+}
+
+/* How it gets ahead in TCX: by being attached anew. */
+static char *attach_anew_command(const struct doctor *doctor, const struct subject *subject,
+				 const struct report_row *row)
+{
+	char *attach = attach_command(doctor, subject, directions_of(subject), row, 0), *detach, *command = NULL;
+
+	if (doctor->options->netns)
+		detach = command_of(WORDS("mssbpf", "detach", "--netns", doctor->options->netns, subject->device.name));
+	else
+		detach = command_of(WORDS("mssbpf", "detach", subject->device.name));
+	if (attach && detach && asprintf(&command, "%s && %s", detach, attach) < 0)
+		command = NULL;
 	free(attach);
 	free(detach);
-	return both;
+	return command;
 }
 
 /* Reports the first of a kind in each direction. */
@@ -296,19 +301,22 @@ static void check_ahead(struct doctor *doctor, const struct check *check, const 
 				    strerror(-err));
 		for (size_t i = 0; i < count; i++) {
 			const struct ahead *one = &list[i];
+			char *command;
 
 			if (one->kind != kind)
 				continue;
+			command = row->hook == HOOK_CLSACT ? leave_clsact_command(doctor, subject, row)
+							   : attach_anew_command(doctor, subject, row);
 			if (kind == AHEAD_PROGRAM)
 				finding_add(
-					doctor, check, subject, ahead_command(doctor, subject, row, one),
+					doctor, check, subject, command,
 					"another BPF program runs ahead of this one on %s: %s, id %u, %s; it may end a "
 					"packet's way, and then its SYNs are not seen here",
 					direction_words[1 << direction], *one->name ? one->name : "without a name",
 					one->program_id, one->tcx ? "at tcx" : "in clsact");
 			else
 				finding_add(
-					doctor, check, subject, ahead_command(doctor, subject, row, one),
+					doctor, check, subject, command,
 					"a %s filter of somebody else at priority %u runs ahead of this one on %s, and "
 					"what it matches goes no further: those SYNs are not seen here",
 					one->what, one->priority, direction_words[1 << direction]);

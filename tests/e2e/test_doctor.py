@@ -358,7 +358,7 @@ def explained(pair):
 
 @pytest.mark.parametrize("hook", (pytest.param("tcx", marks=tcx), "clsact"))
 def test_no_syn(pair, hook):
-    """What passed before it was attached does not count; nor does anything once there was a SYN."""
+    """What passed before it was attached does not count; nor does anything once there was a SYN, reset or not."""
     flood(pair, pair.a, pair.addresses[4][1])
     program.attach(pair.a, "v0", "--mtu", 1400, "--hook", hook, "--direction", "both")
     healthy(pair.a)
@@ -369,6 +369,9 @@ def test_no_syn(pair, hook):
     finds(pair.a, [("warning", "v0", "no_syn")], mends=False)
     assert " packets left by it " in explained(pair)
     assert syns(pair) == 1
+    healthy(pair.a)
+    program.done(program.mssbpf("stats", "--reset", netns=pair.a))
+    assert program.counted(pair.a, "v0") == {}
     healthy(pair.a)
 
 
