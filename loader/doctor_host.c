@@ -89,11 +89,12 @@ static void check_icmp(struct doctor *doctor, const struct check *check, bool li
 				doctor->own_errors_lost = true;
 			finding_add(
 				doctor, check, NULL, pass_command(doctor, base, packet),
-				"%s is %s here (%s, family %s, table %s, chain %s, %s): hosts behind it do not learn "
-				"that their packets are too big",
+				"%s is %s here (%s, family %s, table %s, chain %s, %s): %s not learn that packets are "
+				"too big",
 				messages[packet].name, limited ? "let through only up to a rate" : "dropped",
 				base->program, base->family, base->table, fate.by->name,
-				fate.rule ? "by a rule" : "by its policy");
+				fate.rule ? "by a rule" : "by its policy",
+				base->stage == STAGE_INPUT ? "this host does" : "hosts do");
 		}
 	}
 }

@@ -286,6 +286,28 @@ static char *attach_anew_command(const struct doctor *doctor, const struct subje
 	return command;
 }
 
+static void ahead_report(struct doctor *doctor, const struct check *check, const struct subject *subject,
+			 const struct report_row *row, const struct ahead *one)
+{
+	const char *direction = direction_name(row->entry.key.direction);
+	char *command = row->hook == HOOK_CLSACT ? leave_clsact_command(doctor, subject, row)
+						 : attach_anew_command(doctor, subject, row);
+
+	if (one->kind == AHEAD_PROGRAM)
+		finding_add(
+			doctor, check, subject, command,
+			"another BPF program runs ahead of this one on %s: %s, id %u, %s; it may end a packet's way, "
+			"and then its SYNs are not seen here",
+			direction, *one->name ? one->name : "without a name", one->program_id,
+			one->tcx ? "at tcx" : "in clsact");
+	else
+		finding_add(
+			doctor, check, subject, command,
+			"a %s filter of somebody else at priority %u runs ahead of this one on %s, and what it matches "
+			"goes no further: those SYNs are not seen here",
+			one->what, one->priority, direction);
+}
+
 /* Reports the first of a kind in each direction. */
 static void check_ahead(struct doctor *doctor, const struct check *check, const struct subject *subject,
 			enum ahead_kind kind)
@@ -293,35 +315,16 @@ static void check_ahead(struct doctor *doctor, const struct check *check, const 
 	for (size_t direction = 0; direction < MSSBPF_DIRECTIONS; direction++) {
 		const struct report_row *row = subject->rows[direction];
 		struct ahead *list = NULL;
-		size_t count = 0;
+		size_t count = 0, i = 0;
 		int err = row ? ahead_list(&row->entry.key, row->hook, row->program_id, &list, &count) : 0;
 
 		if (err)
 			doctor_fail(doctor, "%s: cannot read what is attached by others: %s", subject->device.name,
 				    strerror(-err));
-		for (size_t i = 0; i < count; i++) {
-			const struct ahead *one = &list[i];
-			char *command;
-
-			if (one->kind != kind)
-				continue;
-			command = row->hook == HOOK_CLSACT ? leave_clsact_command(doctor, subject, row)
-							   : attach_anew_command(doctor, subject, row);
-			if (kind == AHEAD_PROGRAM)
-				finding_add(
-					doctor, check, subject, command,
-					"another BPF program runs ahead of this one on %s: %s, id %u, %s; it may end a "
-					"packet's way, and then its SYNs are not seen here",
-					direction_words[1 << direction], *one->name ? one->name : "without a name",
-					one->program_id, one->tcx ? "at tcx" : "in clsact");
-			else
-				finding_add(
-					doctor, check, subject, command,
-					"a %s filter of somebody else at priority %u runs ahead of this one on %s, and "
-					"what it matches goes no further: those SYNs are not seen here",
-					one->what, one->priority, direction_words[1 << direction]);
-			break;
-		}
+		while (i < count && list[i].kind != kind)
+			i++;
+		if (i < count)
+			ahead_report(doctor, check, subject, row, &list[i]);
 		free(list);
 	}
 }

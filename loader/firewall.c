@@ -444,10 +444,31 @@ static void chain_search(struct clamps_search *search, const struct fw_chain *ch
 			continue;
 		if (rule->sets_mss && (named || !elsewhere))
 			search->each(chain, rule, search->context);
-		if (target)
+		if (target && target->clamps)
 			chain_search(search, target, named, elsewhere);
 	}
 	search->depth--;
+}
+
+/* Marks the chains that have a rule that sets the MSS, or lead to one: few, as a rule, or none. */
+static void clamps_mark(struct firewall *firewall)
+{
+	bool more = true;
+
+	for (size_t depth = 0; depth < JUMPS_MAX && more; depth++) {
+		more = false;
+		for (size_t i = 0; i < firewall->count; i++) {
+			struct fw_chain *chain = firewall->chains[i];
+
+			for (size_t at = 0; at < chain->count && !chain->clamps; at++) {
+				const struct fw_chain *target = rule_target(firewall, chain, &chain->rules[at]);
+
+				chain->clamps = chain->rules[at].sets_mss || (target && target->clamps);
+				more |= chain->clamps;
+			}
+		}
+	}
+	firewall->marked = true;
 }
 
 void firewall_clamps(struct firewall *firewall, const char *device, enum mssbpf_direction direction, firewall_each each,
@@ -461,7 +482,12 @@ void firewall_clamps(struct firewall *firewall, const char *device, enum mssbpf_
 		.context = context,
 	};
 
-	for (size_t i = 0; i < firewall->count; i++)
-		if (!firewall->chains[i]->hidden && stage_sees(firewall->chains[i]->stage, direction))
-			chain_search(&search, firewall->chains[i], false, false);
+	if (!firewall->marked)
+		clamps_mark(firewall);
+	for (size_t i = 0; i < firewall->count; i++) {
+		const struct fw_chain *chain = firewall->chains[i];
+
+		if (chain->clamps && !chain->hidden && stage_sees(chain->stage, direction))
+			chain_search(&search, chain, false, false);
+	}
 }

@@ -76,6 +76,7 @@ struct fw_chain {
 	bool nat;    /* sees the first packet of a connection only */
 	bool drops;  /* what comes to its end */
 	bool hidden; /* it is there a second time, as another tool shows it */
+	bool clamps; /* it leads to a rule that sets the MSS; see firewall_clamps() */
 	struct fw_rule *rules;
 	size_t count;
 };
@@ -84,6 +85,7 @@ struct firewall {
 	struct fw_chain **chains; /* as they were read */
 	size_t count;
 	void *index; /* of tsearch(3), by what names a chain */
+	bool marked; /* which chains clamp is known */
 };
 
 void firewall_free(struct firewall *firewall);
