@@ -186,10 +186,10 @@ static bool devices_compare(struct fw_rule *rule, const struct subject *subject,
 
 	if (strcmp(subject->header, "meta") || (!in && !out))
 		return false;
-	if (devices->given) { /* a second one: either may be the narrower */
-		devices->some = true;
+	/* Of two, one that says which devices says more than one that says which not. */
+	if (devices->given && (!devices->negated || !strcmp(operation, "!=")))
 		return true;
-	}
+	*devices = (struct fw_devices){};
 	devices_read(devices, right);
 	devices->negated = !strcmp(operation, "!=");
 	return true;

@@ -81,12 +81,16 @@ static const struct row nft_rows[] = {
 	{ CHAIN("accept", RULE(STATE("in", "[\"new\",\"related\"]") DROP)), DROPPED, DROPPED },
 	{ CHAIN("accept", RULE(STATE("!=", "{\"set\":[\"established\",\"related\"]}") DROP)), PASSES, PASSES },
 	{ CHAIN("accept", RULE(ICMP FROM("@bad") DROP)), DROPPED, PASSES },
+	{ CHAIN("accept", RULE(MATCH("!=", META("l4proto"), "\"@some\"") DROP)), PASSES, PASSES },
+	{ CHAIN("accept", RULE(MATCH("!=", PAYLOAD("ip", "protocol"), "\"tcp\"") DROP)), DROPPED, PASSES },
+	{ CHAIN("accept", RULE(ANY MATCH("!=", META("l4proto"), "\"tcp\"") DROP)), PASSES, PASSES },
 	{ CHAIN("accept", RULE("{\"xt\":{\"type\":\"match\",\"name\":\"x\"}}," DROP)), PASSES, PASSES },
 	/* What lets it pass. */
 	{ CHAIN("drop", RULE(STATE("in", "[\"established\",\"related\"]") ACCEPT)), PASSES, PASSES },
 	{ CHAIN("drop", RULE(STATE("in", "\"established\"") ACCEPT)), DROPPED, DROPPED },
 	{ CHAIN("drop", RULE(ICMP ACCEPT)), PASSES, DROPPED },
 	{ CHAIN("drop", RULE(ANY ACCEPT)), PASSES, DROPPED },
+	{ CHAIN("accept", RULE(ANY ACCEPT) RULE(DROP)), PASSES, DROPPED },
 	{ CHAIN("drop", RULE(MATCH("==", META("iifname"), "\"lo\"") ACCEPT)), DROPPED, DROPPED },
 	{ CHAIN("drop", RULE(MATCH("==", META("iifname"), "\"lan0\"") ACCEPT)), PASSES, PASSES },
 	{ CHAIN("accept", RULE(ICMP ACCEPT) RULE(DROP)), PASSES, DROPPED },
@@ -160,6 +164,8 @@ static const struct row iptables_rows[] = {
 	{ OPEN ":sub - [0:0]\n-A FORWARD -j sub\n-A sub -p icmp -j DROP\n" END, DROPPED, PASSES },
 	{ OPEN ":sub - [0:0]\n-A FORWARD -g sub\n-A FORWARD -j DROP\n" END, PASSES, PASSES },
 	{ OPEN "-A FORWARD -j LOG --log-prefix \"-j DROP\"\n" END, PASSES, PASSES },
+	{ OPEN "-A FORWARD -j REJECT --reject-with icmp-port-unreachable\n" END, DROPPED, DROPPED },
+	{ OPEN ":forward - [0:0]\n-A forward -j DROP\n" END, PASSES, PASSES }, /* nothing leads there */
 	{ OPEN "-A INPUT -p icmp -j DROP\n" END, PASSES, PASSES },
 };
 
@@ -244,6 +250,10 @@ static const struct {
 	{ CHAIN("accept", RULE(IN("\"wg1\"") OUT("\"wg0\"") MANGLE)), NULL, true, false, NFT_REMOVES },
 	{ CHAIN("accept", RULE(IN("\"wg1\"") OUT("{\"set\":[\"ppp*\",\"wg*\"]}") MANGLE)), NULL, true, false,
 	  NFT_REMOVES },
+	{ CHAIN("accept", RULE(MATCH("!=", META("oifname"), "\"lo\"") OUT("\"ppp0\"") MANGLE)), NULL, false, false,
+	  NULL },
+	{ CHAIN("accept", RULE(OUT("\"ppp0\"") MATCH("!=", META("oifname"), "\"lo\"") MANGLE)), NULL, false, false,
+	  NULL },
 	{ CHAIN("accept", RULE(IN("\"wg1\"") OUT("\"@tunnels\"") MANGLE)), NULL, true, false, NFT_REMOVES },
 	{ CHAIN("accept", RULE(IN("\"wg1\"") MATCH("!=", META("oifname"), "\"wg0\"") MANGLE)), NULL, false, false,
 	  NULL },
