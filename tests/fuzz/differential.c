@@ -6,9 +6,13 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <net/if.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -23,8 +27,8 @@
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 
 enum {
-	BATCH = 64,		 /* packets under one order, between two looks at the counters */
-	RULES_FOR = 128 * BATCH, /* packets that pass under the same rules */
+	BATCH = 64,		  /* packets under one order, between two looks at the counters */
+	DEVICE_FOR = 128 * BATCH, /* packets that pass while the device has the same rules and MTU */
 	TC_NEXT = -1,
 	XDP_GO_ON = 2,
 	REPORTS_MAX = 10,
@@ -61,6 +65,7 @@ struct setting {
 static struct object object;
 static struct maps maps; /* of the object */
 static struct generated_rules device_rules;
+static unsigned int device_mtu;
 static uint16_t rules_place; /* where they are: see union mssbpf_order */
 static bool sums_up;	     /* this kernel runs TC programs on packets with CHECKSUM_COMPLETE */
 static unsigned int reports;
@@ -93,6 +98,7 @@ static struct reference_hook hook_of(const struct object_program *program, const
 	return (struct reference_hook){ .xdp = program->xdp,
 					.ethernet = program->link == PACKET_ETHERNET,
 					.egress = program->direction == MSSBPF_EGRESS,
+					.mtu = device_mtu,
 					.protocol = data[12] << 8 | data[13],
 					.rules = rules->list,
 					.rule_count = rules->count };
@@ -287,8 +293,8 @@ static bool report(const struct tried *tried, const struct setting *setting, con
 		set_order(tried, setting->order);
 	minimize(tried, setting, &small);
 	wrong = run_alone(tried, setting, &small, &trial);
-	printf("%s, packet %" PRIu64 " of seed %" PRIu64 "%s: %s.\n", tried->program->name, number, seed,
-	       setting->flags ? ", CHECKSUM_COMPLETE" : "", wrong);
+	printf("%s, packet %" PRIu64 " of seed %" PRIu64 ", the device's MTU %u%s: %s.\n", tried->program->name, number,
+	       seed, device_mtu, setting->flags ? ", CHECKSUM_COMPLETE" : "", wrong);
 	print_outcome(&trial);
 	printf("If the reference is right, this row belongs into tests/prog/bytes.c:\n");
 	print_row(tried, setting, &small, &trial.answer);
@@ -324,9 +330,32 @@ static void change_rules(uint64_t seed)
 		fail("rules", err);
 }
 
+/* Gives the loopback device, of a network namespace of our own, another MTU. */
+static void change_mtu(uint64_t seed)
+{
+	static const unsigned int mtus[] = { 68, 575, 576, 577, 1280, 1400, 1500, 9000, 65534, 65535, 65536, 70000 };
+	struct ifreq device = { .ifr_name = "lo" };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	device_mtu = seed % 2 ? mtus[seed / 2 % ARRAY_SIZE(mtus)] : 576 + seed / 2 % 1000;
+	device.ifr_mtu = device_mtu;
+	if (fd < 0 || ioctl(fd, SIOCSIFMTU, &device))
+		fail("the loopback's MTU", -errno);
+	close(fd);
+}
+
+static void change_device(uint64_t seed)
+{
+	change_rules(seed);
+	change_mtu(generator_mix(seed, 0));
+}
+
 static struct setting choose_setting(const struct tried *tried, uint64_t seed)
 {
 	struct setting setting = { .order = generate_order(seed) };
+
+	if (!object_has_check_mtu(&object))
+		setting.order.flags &= ~(MSSBPF_LIVE_IPV4 | MSSBPF_LIVE_IPV6);
 
 	if (seed / 4 % 2) {
 		setting.rules = device_rules;
@@ -378,7 +407,7 @@ static int prepare(struct tried programs[OBJECT_PROGRAMS])
 	static const struct packet udp = { .length = 64, .data = { [12] = 0x08, [14] = 0x45, [23] = 17 } };
 	static const union mssbpf_order none = { .mss4 = 1, .mss6 = 1 };
 	static struct object_outcome outcome;
-	int err = object_open(&object);
+	int err = unshare(CLONE_NEWNET) ? -errno : object_open(&object);
 
 	if (err)
 		return err;
@@ -455,8 +484,8 @@ int main(int argc, char **argv)
 	first -= first % BATCH;
 	begin = now();
 	for (at = 0; (count ? at < count : now() < begin + seconds) && reports < REPORTS_MAX; at += BATCH) {
-		if (at == 0 || (first + at) % RULES_FOR == 0)
-			change_rules(generator_mix(~seed, (first + at) / RULES_FOR));
+		if (at == 0 || (first + at) % DEVICE_FOR == 0)
+			change_device(generator_mix(~seed, (first + at) / DEVICE_FOR));
 		for (int i = 0; i < OBJECT_PROGRAMS; i++)
 			run_batch(&programs[i], seed, first + at);
 	}

@@ -560,5 +560,7 @@ union mssbpf_order generate_order(uint64_t seed)
 
 	order.mss4 = limit(&g);
 	order.mss6 = limit(&g);
+	if (chance(&g, 20))
+		order.flags |= (1 + below(&g, 3)) * MSSBPF_LIVE_IPV4; /* either or both */
 	return order;
 }

@@ -41,6 +41,8 @@ enum {
 	MSS_LENGTH = 4,
 	MSS_NONE_IPV4 = 536,
 	MSS_NONE_IPV6 = 1220,
+	MTU_MIN = 576,
+	MTU_MAX = 65535,
 };
 
 /* What reading came to. */
@@ -480,6 +482,14 @@ static bool rule_matches(const struct reference_rule *rule, enum mssbpf_family f
 	return true;
 }
 
+/* What the device's MTU leaves. */
+static uint16_t limit_of_mtu(enum mssbpf_family family, unsigned int mtu)
+{
+	unsigned int headers = family == MSSBPF_IPV4 ? 20 + TCP_FIXED : 40 + TCP_FIXED;
+
+	return mtu < MTU_MIN ? MTU_MIN - headers : mtu > MTU_MAX ? MTU_MAX - headers : mtu - headers;
+}
+
 /* That of the longest prefix which the peer is in, else the device's own. */
 static uint16_t limit_of(const struct reader *packet, const union mssbpf_order *order)
 {
@@ -495,6 +505,8 @@ static uint16_t limit_of(const struct reader *packet, const union mssbpf_order *
 	}
 	if (longest)
 		return longest->mss;
+	if (order->flags & (packet->family == MSSBPF_IPV4 ? MSSBPF_LIVE_IPV4 : MSSBPF_LIVE_IPV6))
+		return limit_of_mtu(packet->family, packet->hook->mtu);
 	return packet->family == MSSBPF_IPV4 ? order->mss4 : order->mss6;
 }
 

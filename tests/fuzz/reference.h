@@ -31,6 +31,7 @@ struct reference_hook {
 	bool ethernet; /* else it begins with the IP header, and its EtherType is `protocol` */
 	uint16_t protocol;
 	bool egress;
+	unsigned int mtu;		    /* of the device, bytes */
 	const struct reference_rule *rules; /* of the device, in any order */
 	size_t rule_count;
 };
