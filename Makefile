@@ -17,6 +17,8 @@ PREFIX ?= /usr/local
 SBINDIR ?= $(PREFIX)/sbin
 MANDIR ?= $(PREFIX)/share/man
 COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+DATADIR ?= $(PREFIX)/share/mssbpf
 
 VERSION := 0.1.0
 CLANG ?= clang
@@ -28,7 +30,7 @@ B := build
 
 warnings := -Wall -Wextra -Werror
 includes := -Iinclude -Ibpf -Iloader -I$(B)
-packages := libbpf libmnl json-c
+packages := libbpf libmnl json-c libmicrohttpd zlib
 cflags = -std=gnu11 $(warnings) $(includes) -D_GNU_SOURCE -DMSSBPF_VERSION='"$(VERSION)"' \
 	$(shell $(PKG_CONFIG) --cflags $(packages)) $(CFLAGS)
 libs = $(shell $(PKG_CONFIG) --libs $(packages))
@@ -97,9 +99,13 @@ install: all
 	install -Dm755 mssbpf $(DESTDIR)$(SBINDIR)/mssbpf
 	install -Dm644 loader/mssbpf.8 $(DESTDIR)$(MANDIR)/man8/mssbpf.8
 	install -Dm644 loader/mssbpf.bash $(DESTDIR)$(COMPLETIONDIR)/mssbpf
+	install -Dm644 loader/mssbpf-exporter.service $(DESTDIR)$(UNITDIR)/mssbpf-exporter.service
+	sed -i 's,/usr/local/sbin,$(SBINDIR),' $(DESTDIR)$(UNITDIR)/mssbpf-exporter.service
+	install -Dm644 loader/grafana-dashboard.json $(DESTDIR)$(DATADIR)/grafana-dashboard.json
 
 uninstall:
-	rm -f $(DESTDIR)$(SBINDIR)/mssbpf $(DESTDIR)$(MANDIR)/man8/mssbpf.8 $(DESTDIR)$(COMPLETIONDIR)/mssbpf
+	rm -f $(DESTDIR)$(SBINDIR)/mssbpf $(DESTDIR)$(MANDIR)/man8/mssbpf.8 $(DESTDIR)$(COMPLETIONDIR)/mssbpf \
+		$(DESTDIR)$(UNITDIR)/mssbpf-exporter.service $(DESTDIR)$(DATADIR)/grafana-dashboard.json
 
 vmlinux:
 	$(BPFTOOL) btf dump file /sys/kernel/btf/vmlinux format c | vmlinux/trim > vmlinux/vmlinux.h.new

@@ -163,3 +163,17 @@ bool route_layout_find(struct mssbpf_route_layout *layout)
 		*layout = (struct mssbpf_route_layout){};
 	return found;
 }
+
+bool xdp_frags_supported(void)
+{
+	LIBBPF_OPTS(bpf_prog_load_opts, options, .prog_flags = BPF_F_XDP_HAS_FRAGS);
+	const struct bpf_insn pass[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = XDP_PASS },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	int fd = bpf_prog_load(BPF_PROG_TYPE_XDP, "probe", "GPL", pass, sizeof(pass) / sizeof(*pass), &options);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}

@@ -15,6 +15,9 @@
  */
 bool live_mtu_supported(void);
 
+/* An XDP program can see frames in several buffers (Linux 5.18): then jumbo ports take it. */
+bool xdp_frags_supported(void);
+
 /* bpf_fib_lookup() takes a mark (Linux 6.10). */
 bool fib_mark_supported(void);
 

@@ -54,6 +54,7 @@ struct options {
 	bool dry_run;
 	bool both_ways;
 	bool histogram;
+	bool prometheus;
 	bool reset;
 	bool quiet;	    /* no option: say nothing of interfaces that are not there */
 	unsigned int watch; /* seconds; 0: not given */
@@ -85,6 +86,7 @@ struct options {
 	unsigned int port;     /* monitor: 0: all */
 	unsigned int count;    /* monitor: lines; 0: no end */
 	unsigned int buffer;   /* monitor: KiB; 0: not given */
+	const char *listen;    /* exporter: ADDRESS:PORT */
 };
 
 enum option_type {
@@ -122,7 +124,7 @@ struct verb {
 };
 
 extern const struct verb verb_attach, verb_detach, verb_show, verb_rule, verb_stats, verb_monitor, verb_mtu, verb_probe,
-	verb_doctor, verb_complete;
+	verb_doctor, verb_exporter, verb_complete;
 extern const struct verb *const verbs[]; /* NULL at the end */
 
 /* Options that every verb takes; parse and help add them to the verb's own. */

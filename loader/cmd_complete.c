@@ -32,7 +32,7 @@ static void list_attached(void)
 {
 	struct report report;
 
-	report_collect(&(struct options){}, &report);
+	report_read(&(struct options){}, &report);
 	for (size_t i = 0; i < report.count; i++)
 		puts(report.rows[i].interface);
 	free(report.rows);

@@ -3,6 +3,7 @@
  * mssbpf stats: what passed and what became of it. Not how it is set up: that is show.
  */
 #include "counts.h"
+#include "metrics.h"
 #include "pins.h"
 #include "selection.h"
 #include "stats.h"
@@ -19,6 +20,8 @@ static const struct option_spec stats_options[] = {
 	  .without = 1 },
 	{ "histogram", 'H', NULL, "which MSS were announced, as bars", OPTION_FLAG,
 	  .offset = offsetof(struct options, histogram) },
+	{ "prometheus", 'p', NULL, "in Prometheus's text format", OPTION_FLAG,
+	  .offset = offsetof(struct options, prometheus) },
 	{ "reset", 0, NULL, "let the counters begin at zero again", OPTION_FLAG,
 	  .offset = offsetof(struct options, reset) },
 	{ 0 },
@@ -160,23 +163,38 @@ static int reset_run(const struct options *options)
 	return status;
 }
 
+static int prometheus_print(const struct report *report)
+{
+	struct metrics metrics = {};
+	int err = metrics_write(&metrics, report);
+
+	if (!err)
+		fwrite(metrics.text, 1, metrics.length, stdout);
+	free(metrics.text);
+	return err ? error("%s", strerror(-err)) : EXIT_DONE;
+}
+
 static int stats_run(const struct options *options)
 {
 	struct report report;
 	int width, height, status;
 
-	if (options->reset && (options->json || options->watch || options->histogram))
-		return usage_error(&verb_stats, "stats: --reset prints nothing: it goes with no --json, --watch or "
-						"--histogram");
+	if (options->reset && (options->json || options->watch || options->histogram || options->prometheus))
+		return usage_error(&verb_stats, "stats: --reset prints nothing: it goes with no --json, --watch, "
+						"--histogram or --prometheus");
+	if (options->prometheus && (options->json || options->watch || options->histogram))
+		return usage_error(&verb_stats, "stats: --prometheus goes with no --json, --watch or --histogram");
 	if (options->reset)
 		return reset_run(options);
 	if (options->watch)
 		return stats_watch(options);
-	status = report_collect(options, &report);
+	status = report_read(options, &report);
 	if (!terminal_size(&width, &height))
 		width = WIDTH_DEFAULT;
 	if (options->json && report.complete)
 		stats_json(&report);
+	else if (options->prometheus && report.complete)
+		status = prometheus_print(&report) ? EXIT_FAILED : status;
 	else if (report.count && options->histogram)
 		stats_histogram(stdout, &report, width);
 	else if (report.count)

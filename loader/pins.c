@@ -9,6 +9,8 @@
 #include "cli.h"
 #include "mssbpf.skel.h"
 #include "netns.h"
+#include "pins_complain.h"
+#include "pins_share.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -21,10 +23,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/utsname.h>
 #include <unistd.h>
-
-#define TOP BPFFS "/mssbpf"
 
 static const struct maps nothing = {
 	.lock = -1, .limits = -1, .counters = -1, .baseline = -1, .rules = -1, .events = -1, .watch = -1, .change = -1
@@ -38,19 +37,20 @@ static const struct {
 	__u32 type;
 	__u32 key_size, value_size; /* bytes */
 	bool by_entry;		    /* holds --max-entries entries */
+	bool readable;		    /* pins_read() takes it */
 } map_kinds[] = {
 	{ "limits", offsetof(struct maps, limits), offsetof(struct mssbpf_bpf, maps.limits), BPF_MAP_TYPE_HASH,
-	  sizeof(struct mssbpf_key), sizeof(struct mssbpf_limit), true },
+	  sizeof(struct mssbpf_key), sizeof(struct mssbpf_limit), true, true },
 	{ "counters", offsetof(struct maps, counters), offsetof(struct mssbpf_bpf, maps.counters),
-	  BPF_MAP_TYPE_PERCPU_HASH, sizeof(struct mssbpf_key), sizeof(struct mssbpf_counters), true },
+	  BPF_MAP_TYPE_PERCPU_HASH, sizeof(struct mssbpf_key), sizeof(struct mssbpf_counters), true, true },
 	{ "baseline", offsetof(struct maps, baseline), offsetof(struct mssbpf_bpf, maps.baseline), BPF_MAP_TYPE_HASH,
-	  sizeof(struct mssbpf_key), sizeof(struct mssbpf_counters), true },
+	  sizeof(struct mssbpf_key), sizeof(struct mssbpf_counters), true, true },
 	{ "rules", offsetof(struct maps, rules), offsetof(struct mssbpf_bpf, maps.rules), BPF_MAP_TYPE_ARRAY_OF_MAPS,
-	  sizeof(__u32), sizeof(__u32), true },
+	  sizeof(__u32), sizeof(__u32), true, false },
 	{ "events", offsetof(struct maps, events), offsetof(struct mssbpf_bpf, maps.events), BPF_MAP_TYPE_ARRAY_OF_MAPS,
-	  sizeof(__u32), sizeof(__u32), false },
+	  sizeof(__u32), sizeof(__u32), false, false },
 	{ "watch", offsetof(struct maps, watch), offsetof(struct mssbpf_bpf, maps.bss), BPF_MAP_TYPE_ARRAY,
-	  sizeof(__u32), sizeof(struct mssbpf_watch), false },
+	  sizeof(__u32), sizeof(struct mssbpf_watch), false, false },
 };
 
 /* Where each program is, in the skeleton and in the folder. */
@@ -127,9 +127,9 @@ static int top_lock(bool create, int *lock)
 		struct stat locked, named;
 		int fd;
 
-		if (create && mkdir(TOP, 0700) && errno != EEXIST)
+		if (create && mkdir(PINS_TOP, 0700) && errno != EEXIST)
 			return -errno;
-		fd = open(TOP, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		fd = open(PINS_TOP, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (fd < 0 && errno == ENOENT && create)
 			continue;
 		*lock = fd;
@@ -138,7 +138,7 @@ static int top_lock(bool create, int *lock)
 		while (flock(fd, LOCK_EX))
 			if (errno != EINTR)
 				return -errno;
-		if (!fstat(fd, &locked) && !stat(TOP, &named) && locked.st_ino == named.st_ino)
+		if (!fstat(fd, &locked) && !stat(PINS_TOP, &named) && locked.st_ino == named.st_ino)
 			return 0;
 		close(fd);
 	}
@@ -152,11 +152,15 @@ static int map_info(int fd, struct bpf_map_info *info)
 	return bpf_obj_get_info_by_fd(fd, info, &length);
 }
 
-/* Opens a pinned map if it has the given make. Returns its fd, -EPROTO for another make, or -errno. */
-static int map_open(const char *folder, const char *name, __u32 type, __u32 key_size, __u32 value_size)
+/*
+ * Opens a pinned map if it has the given make; flags: BPF_F_RDONLY or 0. Returns its fd, -EPROTO for another make, or
+ * -errno.
+ */
+static int map_open(const char *folder, const char *name, __u32 type, __u32 key_size, __u32 value_size, __u32 flags)
 {
+	LIBBPF_OPTS(bpf_obj_get_opts, options, .file_flags = flags);
 	struct bpf_map_info info;
-	int err, fd = bpf_obj_get(path_of(folder, name).text);
+	int err, fd = bpf_obj_get_opts(path_of(folder, name).text, &options);
 
 	if (fd < 0)
 		return -errno;
@@ -168,9 +172,9 @@ static int map_open(const char *folder, const char *name, __u32 type, __u32 key_
 	return err ?: fd;
 }
 
-static int meta_read(const char *folder, struct mssbpf_meta *meta)
+static int meta_read(const char *folder, struct mssbpf_meta *meta, __u32 flags)
 {
-	int err, fd = map_open(folder, "meta", BPF_MAP_TYPE_ARRAY, sizeof(__u32), sizeof(*meta));
+	int err, fd = map_open(folder, "meta", BPF_MAP_TYPE_ARRAY, sizeof(__u32), sizeof(*meta), flags);
 
 	if (fd < 0)
 		return fd;
@@ -201,13 +205,19 @@ static struct bpf_map *skeleton_map(const struct mssbpf_bpf *skeleton, size_t ki
 	return *(struct bpf_map **)((const char *)skeleton + map_kinds[kind].skeleton);
 }
 
-/* Opens the maps in the folder. Returns 0 or -errno; what is open by then is the caller's to close. */
-static int maps_open(struct maps *maps)
+/*
+ * Opens the maps in the folder, all or with BPF_F_RDONLY the readable ones. Returns 0 or -errno; what is open by then
+ * is the caller's to close.
+ */
+static int maps_open(struct maps *maps, const char *folder, __u32 flags)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(map_kinds); i++) {
-		int fd = map_open(maps->folder, map_kinds[i].name, map_kinds[i].type, map_kinds[i].key_size,
-				  map_kinds[i].value_size);
+		int fd;
 
+		if (flags & BPF_F_RDONLY && !map_kinds[i].readable)
+			continue;
+		fd = map_open(folder, map_kinds[i].name, map_kinds[i].type, map_kinds[i].key_size,
+			      map_kinds[i].value_size, flags);
 		if (fd < 0)
 			return fd;
 		*map_fd(maps, i) = fd;
@@ -218,12 +228,12 @@ static int maps_open(struct maps *maps)
 int pins_peek(struct maps *maps)
 {
 	struct mssbpf_meta meta;
-	int err = meta_read(maps->folder, &meta);
+	int err = meta_read(maps->folder, &meta, BPF_F_RDONLY);
 
 	if (err)
 		return err;
 	maps->limits = map_open(maps->folder, "limits", BPF_MAP_TYPE_HASH, sizeof(struct mssbpf_key),
-				sizeof(struct mssbpf_limit));
+				sizeof(struct mssbpf_limit), BPF_F_RDONLY);
 	return maps->limits < 0 ? maps->limits : 0;
 }
 
@@ -232,49 +242,46 @@ static int folder_open(struct maps *maps)
 {
 	struct mssbpf_meta meta;
 	struct bpf_map_info info;
-	int err = meta_read(maps->folder, &meta);
+	int err = meta_read(maps->folder, &meta, 0);
 
-	err = err ?: maps_open(maps);
+	err = err ?: maps_open(maps, maps->folder, 0);
 	if (!err) {
 		maps->change = bpf_obj_get(path_of(maps->folder, "change").text);
 		err = maps->change < 0 ? maps->change : 0;
 	}
 	err = err ?: map_info(maps->limits, &info);
 	if (err)
-		goto out;
+		return pins_complain(maps->folder, err);
 	maps->max_entries = info.max_entries;
 	maps->abilities = meta.abilities;
 	maps->outdated = meta.build != build_hash();
-out:
-	if (err == -ENOENT)
-		error("%s: not whole, somebody removed pins: 'rm -r %s' removes the rest and takes off what is "
-		      "attached by TCX; then attach anew",
-		      maps->folder, maps->folder);
-	else if (err == -EPROTO)
-		error("%s: pinned maps of another layout than this program's (%d): left alone; 'mssbpf detach --all' "
-		      "of the version that made them removes them",
-		      maps->folder, MSSBPF_ABI);
-	else if (err)
-		error("%s: cannot read the pinned maps: %s%s", maps->folder, strerror(-err),
-		      err == -EPERM || err == -EACCES ? "; this takes root, or CAP_BPF" : "");
-	return err;
+	return 0;
 }
 
-/* Locks; leaves maps->lock at -1 when nothing is pinned for this namespace. Says what is wrong. */
-static int pins_lock(struct maps *maps, bool create)
+/* Notes which folder is this namespace's. Says what is wrong. */
+static int folder_find(struct maps *maps)
 {
 	unsigned long inode = netns_inode();
-	int err;
 
 	*maps = nothing;
 	if (!inode) {
 		error("/proc/self/ns/net: cannot tell which network namespace this is: is /proc mounted?");
 		return -ENOENT;
 	}
-	snprintf(maps->folder, sizeof(maps->folder), TOP "/%lu", inode);
+	snprintf(maps->folder, sizeof(maps->folder), PINS_TOP "/%lu", inode);
+	return 0;
+}
+
+/* Locks; leaves maps->lock at -1 when nothing is pinned for this namespace. Says what is wrong. */
+static int pins_lock(struct maps *maps, bool create)
+{
+	int err = folder_find(maps);
+
+	if (err)
+		return err;
 	err = top_lock(create, &maps->lock);
 	if (err) {
-		error(TOP ": cannot open and lock: %s%s", strerror(-err),
+		error(PINS_TOP ": cannot open and lock: %s%s", strerror(-err),
 		      err == -EPERM || err == -EACCES ? "; this takes root, or rights to " BPFFS : "");
 		return err;
 	}
@@ -285,7 +292,7 @@ static int pins_lock(struct maps *maps, bool create)
 	return 0;
 }
 
-static void pins_release(struct maps *maps)
+void pins_release(struct maps *maps)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(map_kinds); i++)
 		if (*map_fd(maps, i) >= 0)
@@ -313,7 +320,7 @@ int pins_open(struct maps *maps)
 	if (err || maps->lock < 0)
 		return err;
 	if (access(maps->folder, F_OK) && errno == ENOENT) {
-		rmdir(TOP);
+		rmdir(PINS_TOP);
 		pins_release(maps);
 		return 0;
 	}
@@ -323,29 +330,52 @@ int pins_open(struct maps *maps)
 	return err;
 }
 
+/*
+ * Opens what is readable in the folder that is there now, whole: a command may rename it away and take it apart at any
+ * time. Returns 0, also when there is none, -EAGAIN when it was taken apart meanwhile, or another -errno.
+ */
+static int folder_read(struct maps *maps)
+{
+	int err, fd = open(maps->folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct stat opened, named;
+	struct mssbpf_meta meta;
+	char folder[32];
+
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -errno;
+	snprintf(folder, sizeof(folder), "/proc/self/fd/%d", fd);
+	err = meta_read(folder, &meta, BPF_F_RDONLY) ?: maps_open(maps, folder, BPF_F_RDONLY);
+	if (err == -ENOENT && !fstat(fd, &opened) && (stat(maps->folder, &named) || named.st_ino != opened.st_ino))
+		err = -EAGAIN;
+	close(fd);
+	if (!err)
+		maps->abilities = meta.abilities;
+	return err;
+}
+
+int pins_read(struct maps *maps)
+{
+	bool mounted;
+	int err;
+
+	*maps = nothing;
+	err = bpffs_find(false, &mounted);
+	if (err || !mounted)
+		return err;
+	do {
+		pins_release(maps);
+		err = folder_find(maps) ?: folder_read(maps);
+	} while (err == -EAGAIN);
+	if (err && *maps->folder)
+		pins_complain(maps->folder, err);
+	if (err)
+		pins_release(maps);
+	return err;
+}
+
 static struct bpf_program *skeleton_program(const struct mssbpf_bpf *skeleton, const char *name)
 {
 	return bpf_object__find_program_by_name(skeleton->obj, name);
-}
-
-/* Names the feature that is missing when the kernel does not take the programs. */
-static void load_explain(int err)
-{
-	struct utsname system = {};
-
-	uname(&system);
-	if (err == -EPERM)
-		error("loading the BPF programs: %s; this takes CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON",
-		      strerror(-err));
-	else if (err == -ENOSYS)
-		error("loading the BPF programs: this kernel (%s) has no bpf(), CONFIG_BPF_SYSCALL", system.release);
-	else if (libbpf_probe_bpf_prog_type(BPF_PROG_TYPE_SCHED_CLS, NULL) == 0)
-		error("loading the BPF programs: this kernel (%s) has no TC programs, CONFIG_NET_CLS_ACT and "
-		      "CONFIG_NET_CLS_BPF",
-		      system.release);
-	else
-		error("loading the BPF programs: %s; Linux 5.10 or later is needed, this is %s; --verbose shows more",
-		      strerror(-err), system.release);
 }
 
 /* libbpf leaves names out when its probe of them fails; by its name a filter is known to be ours. */
@@ -379,21 +409,6 @@ static unsigned int skeleton_enable(struct mssbpf_bpf *skeleton)
 	return abilities;
 }
 
-/* Tells whether the kernel lets an XDP program see frames in several buffers (5.18): then jumbo ports take it. */
-static bool xdp_frags_supported(void)
-{
-	LIBBPF_OPTS(bpf_prog_load_opts, options, .prog_flags = BPF_F_XDP_HAS_FRAGS);
-	const struct bpf_insn pass[] = {
-		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = XDP_PASS },
-		{ .code = BPF_JMP | BPF_EXIT },
-	};
-	int fd = bpf_prog_load(BPF_PROG_TYPE_XDP, "probe", "GPL", pass, ARRAY_SIZE(pass), &options);
-
-	if (fd >= 0)
-		close(fd);
-	return fd >= 0;
-}
-
 /*
  * Loads this build's programs, with the maps that are open in *maps or with new ones, and notes what they can do in
  * maps->abilities.
@@ -422,7 +437,7 @@ static int skeleton_load(struct maps *maps, unsigned int max_entries, struct mss
 	err = mssbpf_bpf__load(skeleton) ?: programs_check_names(skeleton);
 out:
 	if (err) {
-		load_explain(err);
+		programs_complain(err);
 		mssbpf_bpf__destroy(skeleton);
 		return err;
 	}
@@ -448,6 +463,7 @@ static int folder_make(struct maps *maps, unsigned int max_entries)
 		err = bpf_program__pin(skeleton_program(skeleton, entry_points[i].name),
 				       path_of(draft.text, entry_points[i].name).text);
 	err = err ?: meta_write(draft.text, maps->abilities);
+	pins_share(draft.text);
 	if (!err && rename(draft.text, maps->folder))
 		err = -errno;
 	if (err) {
@@ -517,6 +533,8 @@ int pins_create(struct maps *maps, unsigned int max_entries)
 		return err;
 	if (access(maps->folder, F_OK) && errno == ENOENT)
 		err = folder_make(maps, max_entries ?: MAX_ENTRIES_DEFAULT);
+	else
+		pins_share(maps->folder);
 	err = err ?: folder_open(maps);
 	if (!err && (maps->outdated || !programs_pinned(maps)))
 		err = programs_replace(maps);
@@ -547,18 +565,18 @@ int pins_close(struct maps *maps)
 	if (maps->limits >= 0 && bpf_map_get_next_key(maps->limits, NULL, &first) == -ENOENT)
 		err = rename(maps->folder, old.text) ? -errno : folder_remove(old.text);
 	if (maps->lock >= 0)
-		rmdir(TOP); /* unless it is in use */
+		rmdir(PINS_TOP); /* unless it is in use */
 	pins_release(maps);
 	return err;
 }
 
 void pins_reap_folders(const struct maps *maps, bool (*dead)(const char *folder))
 {
-	DIR *directory = maps->lock < 0 ? NULL : opendir(TOP);
+	DIR *directory = maps->lock < 0 ? NULL : opendir(PINS_TOP);
 	const struct dirent *file;
 
 	while (directory && (file = readdir(directory))) {
-		struct path path = path_of(TOP, file->d_name);
+		struct path path = path_of(PINS_TOP, file->d_name);
 
 		if (*file->d_name != '.' && strcmp(path.text, maps->folder) && dead(path.text))
 			folder_remove(path.text);

@@ -25,6 +25,14 @@ enum {
 int pins_open(struct maps *maps);
 
 /*
+ * Opens limits, counters and baseline for reading alone, which takes no lock and no capability, only the rights to the
+ * files: root's or the group's, see pins_share.h. Nothing may be pinned (limits == -1). What is opened stays whole
+ * while commands change it or take it away. pins_release() closes it. Returns 0, or -errno after saying what is wrong.
+ */
+int pins_read(struct maps *maps);
+void pins_release(struct maps *maps);
+
+/*
  * Like pins_open(), but makes and pins what is missing: maps of max_entries (0: the default), and the
  * programs of this build. Older programs remain attached and maps->outdated is set: attach them anew,
  * then call pins_settle().

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What a command is allowed to do. Not a substitute for the kernel's own checks: it names beforehand
+ * What a command is allowed to do, and to do no more. Not a substitute for the kernel's own checks: it names beforehand
  * what they would refuse.
  */
 #ifndef MSSBPF_PRIVILEGES_H
 #define MSSBPF_PRIVILEGES_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 /*
  * Returns 0 when the process may attach and detach, CAP_BPF and CAP_NET_ADMIN, and for `load` also load
@@ -14,5 +15,12 @@
  * -EPERM after naming what is missing.
  */
 int privileges_check(bool load);
+
+/*
+ * Gives up all that reading pinned maps does not take, for good: capabilities (but CAP_BPF on kernels before 5.19 that
+ * let no one else call bpf(2)), what programs that are run might gain, and for root with a `group` to read as (0: none)
+ * the user and the other groups. Returns 0, or -errno after saying what is wrong.
+ */
+int privileges_drop(gid_t group);
 
 #endif

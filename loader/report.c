@@ -36,14 +36,31 @@ static void limit_update(struct mssbpf_limit *limit, unsigned int mtu)
 		limit->order.mss6 = mtu - MSSBPF_IPV6_HEADERS;
 }
 
+/* Lists the entries, without looking what is attached. Like attachments_get(). */
+static int entries_get(const struct maps *maps, struct attachment **list, size_t *count)
+{
+	struct entry *entries;
+	int err = maps_entries(maps, &entries, count);
+
+	*list = calloc(*count + 1, sizeof(**list));
+	if (!err && !*list)
+		err = -ENOMEM;
+	for (size_t i = 0; i < *count && !err; i++)
+		(*list)[i].entry = entries[i];
+	free(entries);
+	return err;
+}
+
+typedef int (*report_source)(const struct maps *maps, struct attachment **list, size_t *count);
+
 /* Adds what is attached to the selected interfaces, or to all when no word selects any. */
 static int report_fill(const struct options *options, const struct selection *selection, const struct maps *maps,
-		       struct report *report)
+		       report_source source, struct report *report)
 {
 	struct attachment *attachments = NULL;
 	struct devices devices = {};
 	size_t count = 0;
-	int err = attachments_get(maps, &attachments, &count) ?: devices_get(&devices);
+	int err = source(maps, &attachments, &count) ?: devices_get(&devices);
 
 	if (!err && count) {
 		report->rows = calloc(count, sizeof(*report->rows));
@@ -57,6 +74,11 @@ static int report_fill(const struct options *options, const struct selection *se
 
 		if (!device || (options->interface_count && !selected))
 			continue;
+		err = maps_count(maps, key, &row->counters);
+		if (err == -ENOENT) { /* detached since it was listed */
+			err = 0;
+			continue;
+		}
 		if (selected)
 			selected->used = true;
 		memcpy(row->interface, device->name, sizeof(row->interface));
@@ -64,10 +86,10 @@ static int report_fill(const struct options *options, const struct selection *se
 		row->hook = attachments[i].hook;
 		row->program_id = attachments[i].program_id;
 		limit_update(&row->entry.limit, device->mtu);
-		err = rule_set_count(maps, row->entry.limit.order.rules, &row->rules);
+		if (!err && maps->rules >= 0)
+			err = rule_set_count(maps, row->entry.limit.order.rules, &row->rules);
 		if (err == -EPERM)
 			err = 0;
-		err = err ?: maps_count(maps, key, &row->counters);
 		report->count += !err;
 	}
 	free(attachments);
@@ -75,14 +97,15 @@ static int report_fill(const struct options *options, const struct selection *se
 	return err;
 }
 
-int report_collect_from(const struct options *options, const struct maps *maps, struct report *report)
+static int report_make(const struct options *options, const struct maps *maps, report_source source,
+		       struct report *report)
 {
 	struct selection selection;
 	int status, err;
 
 	*report = (struct report){ .abilities = maps->abilities };
 	status = selection_make(options, &selection);
-	err = report_fill(options, &selection, maps, report);
+	err = report_fill(options, &selection, maps, source, report);
 	report->complete = !err;
 	if (err)
 		status = error("cannot read what is attached: %s", strerror(-err));
@@ -90,6 +113,11 @@ int report_collect_from(const struct options *options, const struct maps *maps, 
 		status = EXIT_FAILED;
 	selection_free(&selection);
 	return status;
+}
+
+int report_collect_from(const struct options *options, const struct maps *maps, struct report *report)
+{
+	return report_make(options, maps, attachments_get, report);
 }
 
 int report_collect(const struct options *options, struct report *report)
@@ -102,6 +130,19 @@ int report_collect(const struct options *options, struct report *report)
 		return EXIT_FAILED;
 	status = report_collect_from(options, &maps, report);
 	pins_close(&maps);
+	return status;
+}
+
+int report_read(const struct options *options, struct report *report)
+{
+	struct maps maps;
+	int status;
+
+	*report = (struct report){};
+	if (pins_read(&maps))
+		return EXIT_FAILED;
+	status = report_make(options, &maps, entries_get, report);
+	pins_release(&maps);
 	return status;
 }
 

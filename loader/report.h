@@ -37,8 +37,15 @@ int report_collect(const struct options *options, struct report *report);
 /* Likewise, from pins that are open. */
 int report_collect_from(const struct options *options, const struct maps *maps, struct report *report);
 
-/* Says which of the selected interfaces were not used: they are not attached. Returns an exit status. */
+/*
+ * Like report_collect(), from the maps alone: takes no capability and no lock, and removes nothing. hook and program_id
+ * are not set; what somebody else took off an interface is in it until a command that looks comes by.
+ */
+int report_read(const struct options *options, struct report *report);
+
 struct selection;
+
+/* Says which of the selected interfaces were not used: they are not attached. Returns an exit status. */
 int report_check(const struct selection *selection);
 
 /* Prints the value and a newline on stdout, and releases it. */

@@ -230,7 +230,7 @@ static int watch_collect(struct watch *watch)
 	watch->before = watch->now;
 	watch->now = (struct sample){ .clock = time(NULL), .time = seconds_now() };
 	options.quiet = !watch->first; /* interfaces come and go */
-	return report_collect(&options, &watch->now.report);
+	return report_read(&options, &watch->now.report);
 }
 
 enum wait {

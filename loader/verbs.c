@@ -6,5 +6,5 @@
 
 const struct verb *const verbs[] = {
 	&verb_attach, &verb_detach, &verb_show,	  &verb_rule,	  &verb_stats, &verb_monitor,
-	&verb_mtu,    &verb_probe,  &verb_doctor, &verb_complete, NULL,
+	&verb_mtu,    &verb_probe,  &verb_doctor, &verb_exporter, &verb_complete, NULL,
 };

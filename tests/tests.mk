@@ -74,6 +74,10 @@ bench-icount: mssbpf $(B)/vm/6.12/initramfs
 bench-scale: mssbpf
 	$(Q)MSSBPF=$(CURDIR)/$< $(python) tests/bench/scale.py $(or $(N),10000) $(or $(ROUNDS),5)
 
+# As root. N and SCRAPES: how many interfaces and scrapes, 1000 and 100000 by default.
+bench-exporter: mssbpf
+	$(Q)MSSBPF=$(CURDIR)/$< $(python) tests/bench/exporter.py $(or $(N),1000) $(or $(SCRAPES),100000)
+
 check-e2e: mssbpf
 	$(Q)if $(python) -c 'import pytest, scapy' 2>/dev/null; then \
 		MSSBPF=$(CURDIR)/$< $(python) -m pytest -q -rfE -p no:cacheprovider --basetemp=$(B)/e2e tests/e2e; \

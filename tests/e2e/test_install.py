@@ -9,7 +9,11 @@ def test_install_and_uninstall(clean, tmp_path):
     net.must("make", *where, "install")
     files = {str(path.relative_to(tmp_path)): path.stat().st_mode & 0o777 for path in tmp_path.rglob("*") if path.is_file()}
     assert files == {"usr/sbin/mssbpf": 0o755, "usr/share/man/man8/mssbpf.8": 0o644,
-                     "usr/share/bash-completion/completions/mssbpf": 0o644}
+                     "usr/share/bash-completion/completions/mssbpf": 0o644,
+                     "usr/lib/systemd/system/mssbpf-exporter.service": 0o644,
+                     "usr/share/mssbpf/grafana-dashboard.json": 0o644}
+    unit = (tmp_path / "usr/lib/systemd/system/mssbpf-exporter.service").read_text()
+    assert "ExecStart=/usr/sbin/mssbpf exporter\n" in unit
     assert net.run(str(tmp_path / "usr/sbin/mssbpf"), "--version").status == 0
     net.must("make", *where, "uninstall")
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
@@ -45,7 +49,7 @@ def test_completion(pair):
 def test_every_option_is_in_the_manual(clean):
     """What --help shows, mssbpf(8) explains."""
     page = (program.ROOT / "loader/mssbpf.8").read_text()
-    for verb in ("attach", "detach", "show", "rule", "stats", "mtu", "probe"):
+    for verb in ("attach", "detach", "show", "rule", "stats", "exporter", "mtu", "probe"):
         words = net.must(program.MSSBPF, verb, "--help").split()
         options = {word.strip(",").partition("[")[0] for word in words if word.startswith("--")}
         assert {"--help", "--netns", "--verbose"} < options

@@ -115,15 +115,18 @@ def test_detach_of_what_is_not_attached(pair):
 
 
 @hooks
-@pytest.mark.parametrize("next_verb", ("show", "stats", "attach", "detach"))
+@pytest.mark.parametrize("next_verb", ("show", "attach", "detach"))
 def test_an_interface_that_is_gone(pair, hook, next_verb):
-    """The next command, whichever, cleans up after it."""
+    """The next command that may change anything cleans up after it; `stats` passes over it."""
     link(pair.a, "x0")
     link(pair.a, "x1")
     program.attach(pair.a, "x0", "--direction", "both", "--hook", hook)
     program.attach(pair.a, "v0", "x1")
     index = net.ifindex(pair.a, "x0")
     net.ip("-n", pair.a, "link", "delete", "x0")
+    assert program.stats(pair.a, "x1")["syn"] == 0
+    result = program.mssbpf("stats", netns=pair.a)
+    assert (result.status, result.stderr) == (0, "") and "x0" not in result.stdout and "v0" in result.stdout
     result = program.mssbpf(next_verb, *(["x1"] if next_verb in ("attach", "detach") else []), netns=pair.a)
     assert (result.status, result.stderr) == (0, ""), result
     assert not [pin for pin in program.pins(pair.a) if f"_{index}_" in pin]

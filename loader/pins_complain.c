@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * What is wrong with pins and programs, in words. Not where it is found out.
+ */
+#include "pins_complain.h"
+
+#include "cli.h"
+#include "pins_share.h"
+
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <mssbpf/abi.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+int pins_complain(const char *folder, int err)
+{
+	if (err == -ENOENT)
+		error("%s: not whole, somebody removed pins: 'rm -r %s' removes the rest and takes off what is "
+		      "attached by TCX; then attach anew",
+		      folder, folder);
+	else if (err == -EPROTO)
+		error("%s: pinned maps of another layout than this program's (%d): left alone; 'mssbpf detach --all' "
+		      "of the version that made them removes them",
+		      folder, MSSBPF_ABI);
+	else if (err)
+		error("%s: cannot read the pinned maps: %s%s", folder, strerror(-err),
+		      err == -EACCES  ? "; this takes root, or to read alone, the group " PINS_GROUP
+		      : err == -EPERM ? "; this takes root, or CAP_BPF"
+				      : "");
+	return err;
+}
+
+void programs_complain(int err)
+{
+	struct utsname system = {};
+
+	uname(&system);
+	if (err == -EPERM)
+		error("loading the BPF programs: %s; this takes CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON",
+		      strerror(-err));
+	else if (err == -ENOSYS)
+		error("loading the BPF programs: this kernel (%s) has no bpf(), CONFIG_BPF_SYSCALL", system.release);
+	else if (libbpf_probe_bpf_prog_type(BPF_PROG_TYPE_SCHED_CLS, NULL) == 0)
+		error("loading the BPF programs: this kernel (%s) has no TC programs, CONFIG_NET_CLS_ACT and "
+		      "CONFIG_NET_CLS_BPF",
+		      system.release);
+	else
+		error("loading the BPF programs: %s; Linux 5.10 or later is needed, this is %s; --verbose shows more",
+		      strerror(-err), system.release);
+}
