@@ -11,10 +11,12 @@ test_library := $(patsubst %.c,$(B)/%.o,$(wildcard tests/lib/*.c)) $(B)/loader/a
 
 # Rows leave out what they do not need.
 test_warnings := -Wno-missing-field-initializers
-# clamp.h has pragmas of clang's; parse.h reads packets where they lie, aligned or not.
-sanitize := -Wno-unknown-pragmas -fsanitize=address,undefined -fno-sanitize=alignment -fno-sanitize-recover=all
+# clamp.h has pragmas of clang's; with these checks gcc knows less of numbers; parse.h reads packets where they lie,
+# aligned or not.
+sanitize := -Wno-unknown-pragmas -Wno-format-truncation -fsanitize=address,undefined -fno-sanitize=alignment \
+	-fno-sanitize-recover=all
 
-.PHONY: check-unit check-prog check-e2e check-vm-guests bench-prog bench-forward bench-icount bench-scale
+.PHONY: check-unit check-prog check-e2e check-sanitized check-vm-guests bench-prog bench-forward bench-icount bench-scale
 .SECONDARY:
 
 $(B)/tests/%.o: warnings += $(test_warnings)
@@ -85,8 +87,23 @@ check-e2e: mssbpf
 		echo "e2e: SKIPPED: python3-pytest or python3-scapy is not installed (make deps)"; \
 	fi
 
-# Debian's kernels to boot, and which tests to run there: arguments of pytest.
-KERNELS ?= 6.1 6.12
+# The program with checks of memory, leaks and undefined behaviour; what it finds ends a test with a text on stderr.
+$(B)/mssbpf_sanitized: $(loader_sources:%.c=$(B)/sanitized/%.o)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(sanitize) $(LDFLAGS) -o $@ $^ $(libs)
+
+# Not where strace runs it: leaks cannot be looked for there.
+SANITIZED_TESTS ?= tests/e2e/test_encap.py tests/e2e/test_hooks.py tests/e2e/test_state.py tests/e2e/test_rules.py \
+	-k 'not killed and not another_build'
+check-sanitized: $(B)/mssbpf_sanitized
+	$(Q)ASAN_OPTIONS=exitcode=99 MSSBPF=$(CURDIR)/$< $(python) -m pytest -q -rfE -p no:cacheprovider \
+		--basetemp=$(B)/e2e $(SANITIZED_TESTS)
+
+# Debian's kernels to boot, which programs of the level prog to run there, and which tests of e2e: arguments of pytest
+# (-m "vm or vm_long": all of them on all kernels).
+KERNELS ?= 6.12 6.1 5.10
+# One takes two processors, which a guest has not.
+VM_PROGRAMS ?= $(filter-out %_flips,$(prog_tests))
 VM_TESTS ?= -m vm tests/e2e
 
 # Fetched once; "make clean" removes it, and the next run takes the kernel of the day.
@@ -98,7 +115,7 @@ $(B)/vm/%/initramfs: $(B)/vm/%/vmlinuz tests/vm/initramfs tests/vm/init
 	$(call say,INITRD,$*)
 	$(Q)tests/vm/initramfs $(@D)
 
-check-vm-guests: mssbpf $(KERNELS:%=$(B)/vm/%/initramfs)
-	$(Q)tests/vm/run "$(KERNELS)" $(VM_TESTS)
+check-vm-guests: mssbpf $(VM_PROGRAMS) $(KERNELS:%=$(B)/vm/%/initramfs)
+	$(Q)tests/vm/run "$(KERNELS)" "$(VM_PROGRAMS)" $(VM_TESTS)
 
 include tests/fuzz/fuzz.mk

@@ -25,8 +25,10 @@ import tunnels  # noqa: E402
 
 TOOLS = ("ip", "tc", "nft", "ethtool", "tcpdump", "bpftool", "wg", "ping", "nsenter", "unshare", "setpriv")
 LAB = "mssbpf-e2e"
-# What `make check-vm` runs on other kernels: these files, and what is marked vm in others.
-VM_FILES = ("test_detect.py", "test_hooks.py", "test_tunnel.py")
+# What `make check-vm` runs on other kernels: these files, and what is marked vm in others. What is marked vm_long takes
+# most of the time and depends least on the kernel: that runs on the newest of them only.
+VM_FILES = ("test_hooks.py", "test_tunnel.py")
+VM_LONG_FILES = ("test_detect.py",)
 
 
 def _why_not():
@@ -54,11 +56,14 @@ def pytest_terminal_summary(terminalreporter):
 def pytest_configure(config):
     config.addinivalue_line("markers", "tcx: needs a kernel with TCX (6.6)")
     config.addinivalue_line("markers", "vm: depends on the kernel, and runs on several (make check-vm)")
+    config.addinivalue_line("markers", "vm_long: likewise, on the newest of them")
 
 
 def pytest_itemcollected(item):
-    if item.path.name in VM_FILES:
+    if item.path.name in VM_FILES or (item.path.name in VM_LONG_FILES and ("wireguard" in item.name or bpf.has_tcx())):
         item.add_marker("vm")
+    elif item.path.name in VM_LONG_FILES:
+        item.add_marker("vm_long")
 
 
 @pytest.fixture(scope="session", autouse=True)

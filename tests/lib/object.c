@@ -183,10 +183,10 @@ int object_run_as(const struct object_program *program, const struct packet *pac
 		    .data_out = outcome->data, .data_size_out = sizeof(outcome->data), .repeat = 1, .flags = flags);
 	int err;
 
-	if (program->xdp) {
+	if (program->xdp && metadata->ifindex != OBJECT_IFINDEX) { /* the default; kernels before 5.15 take no other */
 		options.ctx_in = &before_xdp;
 		options.ctx_size_in = sizeof(before_xdp);
-	} else {
+	} else if (!program->xdp) {
 		options.ctx_in = &before;
 		options.ctx_size_in = sizeof(before);
 		options.ctx_out = &after;
