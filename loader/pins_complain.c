@@ -10,6 +10,7 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <mssbpf/abi.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
 
@@ -34,11 +35,16 @@ int pins_complain(const char *folder, int err)
 void programs_complain(int err)
 {
 	struct utsname system = {};
+	unsigned int major, minor;
+	bool locks = false; /* maps are locked memory (Linux 5.10) */
 
-	uname(&system);
+	if (!uname(&system) && sscanf(system.release, "%u.%u", &major, &minor) == 2)
+		locks = major * 1000 + minor < 5011;
 	if (err == -EPERM)
-		error("loading the BPF programs: %s; this takes CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON",
-		      strerror(-err));
+		error("loading the BPF programs: %s; this takes CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON%s",
+		      strerror(-err),
+		      locks ? ", and on this kernel memory that may be locked: CAP_SYS_RESOURCE, or 'ulimit -l unlimited'"
+			    : "");
 	else if (err == -ENOSYS)
 		error("loading the BPF programs: this kernel (%s) has no bpf(), CONFIG_BPF_SYSCALL", system.release);
 	else if (libbpf_probe_bpf_prog_type(BPF_PROG_TYPE_SCHED_CLS, NULL) == 0)
