@@ -24,8 +24,7 @@ int report_check(const struct selection *selection)
 	return selection_check(selection, "none of the interfaces that match is attached") ?: status;
 }
 
-/* Sets limits that follow the device's MTU to what the programs make of it now. */
-static void limit_update(struct mssbpf_limit *limit, unsigned int mtu)
+void limit_update(struct mssbpf_limit *limit, unsigned int mtu)
 {
 	if (limit->order.flags & (MSSBPF_LIVE_IPV4 | MSSBPF_LIVE_IPV6))
 		limit->mtu = mtu;

@@ -43,6 +43,9 @@ int report_collect_from(const struct options *options, const struct maps *maps, 
  */
 int report_read(const struct options *options, struct report *report);
 
+/* Sets limits that follow the device's MTU to what the programs make of it now. */
+void limit_update(struct mssbpf_limit *limit, unsigned int mtu);
+
 struct selection;
 
 /* Says which of the selected interfaces were not used: they are not attached. Returns an exit status. */

@@ -88,12 +88,21 @@ bool prefix_holds(const struct rule *prefix, enum mssbpf_family family, const __
 	       address_compare(&host, &last) <= 0;
 }
 
+void prefix_address(const struct rule *prefix, __u8 address[16])
+{
+	const __be64 halves[2] = { htobe64(prefix->first.half[0]), htobe64(prefix->first.half[1]) };
+	const size_t size = families[prefix->family].bits / 8;
+
+	memset(address, 0, 16);
+	memcpy(address, (const char *)halves + sizeof(halves) - size, size);
+}
+
 void prefix_format(const struct rule *rule, char text[RULE_TEXT_SIZE])
 {
-	__be64 halves[2] = { htobe64(rule->first.half[0]), htobe64(rule->first.half[1]) };
-	const char *address = (const char *)halves + sizeof(halves) - families[rule->family].bits / 8;
+	__u8 address[16];
 	char name[INET6_ADDRSTRLEN] = "";
 
+	prefix_address(rule, address);
 	inet_ntop(families[rule->family].af, address, name, sizeof(name));
 	snprintf(text, RULE_TEXT_SIZE, "%s/%u", name, rule->length);
 }

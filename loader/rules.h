@@ -54,6 +54,9 @@ int prefix_parse(const char *text, struct rule *rule, char why[WHY_SIZE]);
 /* Tells whether an address lies in a prefix; it is in network order, IPv4's in the first four bytes. */
 bool prefix_holds(const struct rule *prefix, enum mssbpf_family family, const __u8 address[16]);
 
+/* Writes the first address of a prefix as prefix_holds() takes it. */
+void prefix_address(const struct rule *prefix, __u8 address[16]);
+
 /* Writes a prefix as prefix_parse() reads it. */
 void prefix_format(const struct rule *rule, char text[RULE_TEXT_SIZE]);
 

@@ -5,6 +5,6 @@
 #include "cli.h"
 
 const struct verb *const verbs[] = {
-	&verb_attach, &verb_detach, &verb_show,	  &verb_rule,	  &verb_stats, &verb_monitor,
+	&verb_attach, &verb_detach, &verb_show,	  &verb_rule,	  &verb_stats,	  &verb_monitor, &verb_verify,
 	&verb_mtu,    &verb_probe,  &verb_doctor, &verb_exporter, &verb_complete, NULL,
 };

@@ -39,6 +39,7 @@ $(B)/unit_%: $(B)/sanitized/tests/unit/%.o $(B)/sanitized/tests/lib/packet.o
 $(B)/unit_probe: $(B)/sanitized/loader/probe_search.o
 $(B)/unit_firewall: $(addprefix $(B)/sanitized/loader/,firewall.o firewall_nft.o firewall_iptables.o shell.o)
 $(B)/unit_event: $(addprefix $(B)/sanitized/loader/,event.o rules.o counts.o words.o cli.o)
+$(B)/unit_verify: $(B)/sanitized/loader/verify_packets.o
 $(B)/unit_event: test_libs += $(shell $(PKG_CONFIG) --libs json-c)
 
 # What prog tests take of the loader.

@@ -13,6 +13,7 @@ import net
 BPF_MAP_CREATE, BPF_MAP_LOOKUP_ELEM, BPF_MAP_UPDATE_ELEM, BPF_PROG_LOAD, BPF_OBJ_PIN = 0, 1, 2, 5, 6
 BPF_PROG_TEST_RUN = 10
 BPF_OBJ_GET, BPF_PROG_GET_FD_BY_ID, BPF_OBJ_GET_INFO_BY_FD, BPF_PROG_QUERY, BPF_LINK_CREATE = 7, 13, 15, 16, 28
+BPF_LINK_DETACH = 34
 BPF_MAP_TYPE_ARRAY, BPF_MAP_TYPE_DEVMAP = 2, 14
 BPF_PROG_TYPE_SCHED_CLS, BPF_PROG_TYPE_XDP = 3, 6
 BPF_XDP = 37
@@ -145,6 +146,15 @@ class Counter(Program):
         return self.array[0]
 
 
+class MapUser(Program):
+    """Has a map that is pinned, does nothing with it, and returns a verdict."""
+
+    def __init__(self, name, path, verdict=NEXT):
+        descriptor = _open(path)
+        super().__init__(name, _instruction(0x18, 1, 1, immediate=descriptor) + _instruction(0) + _return(verdict))
+        os.close(descriptor)
+
+
 class LinearProbe(Program):
     """Notes for each length of packet how many of its bytes are in the skb's linear part."""
 
@@ -274,6 +284,13 @@ def tcx_programs(namespace, device, direction):
 def _open(path):
     name = ctypes.create_string_buffer(os.fsencode(path))
     return bpf(BPF_OBJ_GET, struct.pack("QII", _pointer(name), 0, 0))[0]
+
+
+def detach_link(path):
+    """Takes a pinned link off its device, and leaves the pin."""
+    descriptor = _open(path)
+    bpf(BPF_LINK_DETACH, struct.pack("I", descriptor))
+    os.close(descriptor)
 
 
 def _number(descriptor):
