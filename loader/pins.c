@@ -276,6 +276,7 @@ static int folder_find(struct maps *maps)
 static int pins_lock(struct maps *maps, bool create)
 {
 	int err = folder_find(maps);
+	struct stat status = {};
 
 	if (err)
 		return err;
@@ -287,6 +288,14 @@ static int pins_lock(struct maps *maps, bool create)
 	}
 	if (maps->lock < 0)
 		return 0;
+	if (fstat(maps->lock, &status) || (status.st_uid && status.st_uid != geteuid()) ||
+	    status.st_mode & (S_IWGRP | S_IWOTH)) {
+		error(PINS_TOP
+		      ": user %u made it or may write to it, and could take pins away: remove it, and attach anew",
+		      status.st_uid);
+		pins_release(maps);
+		return -EPERM;
+	}
 	folder_remove(folder_beside(maps, "_new").text);
 	folder_remove(folder_beside(maps, "_old").text);
 	return 0;

@@ -6,6 +6,8 @@ import os
 import pathlib
 import re
 import stat
+import subprocess
+import time
 
 import pytest
 
@@ -153,3 +155,33 @@ def test_bpffs_of_root_alone(pair, group, public_copy):
         assert (result.status, result.stderr) == (0, ""), result
         assert lines[0] == f"{expected:o} {'mssbpf' if expected == 0o1710 else 'root'}"
         assert lines[2].split()[0] == "v0"
+
+
+@pytest.mark.parametrize("words", (("attach", "v0"), ("show",), ("detach", "--all")), ids=" ".join)
+@pytest.mark.parametrize("trap", ("setpriv --reuid=65534 --regid=65534 --clear-groups mkdir /sys/fs/bpf/mssbpf",
+                                  "mkdir -m 0777 /sys/fs/bpf/mssbpf"), ids=("somebody's", "everybody's"))
+def test_a_folder_of_somebody_else(pair, trap, words):
+    """Made ahead of us where bpffs is open to all: its owner could remove what is pinned there."""
+    script = f'mount -t bpf bpf /sys/fs/bpf; {trap}; "$0" "$@"'
+    result = net.run("nsenter", f"--net=/run/netns/{pair.a}", "unshare", "--mount", "sh", "-ec", script, program.MSSBPF,
+                     *words)
+    program.refused(result, 1, r"^mssbpf: /sys/fs/bpf/mssbpf: user \d+ made it or may write to it")
+    assert sum(program.attached(pair.a, "v0", "egress")) == 0
+
+
+@pytest.mark.parametrize("again", (False, True), ids=("detach", "detach and attach"))
+def test_reading_while_pins_are_taken_away(pair, again):
+    """Held up before each of its calls of bpf(2), `stats` sees what was there or what is there, never a part of it."""
+    for number in range(1, 14):
+        program.attach(pair.a, "v0")
+        reader = subprocess.Popen(
+            ["strace", "-o", "/dev/null", "-e", "trace=bpf", "-e", f"inject=bpf:delay_enter=400000:when={number}",
+             program.MSSBPF, "stats", "--json", "--netns", pair.a],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        time.sleep(0.2)
+        program.detach(pair.a, "--all")
+        if again:
+            program.attach(pair.a, "v0")
+        stdout, stderr = reader.communicate(timeout=15 * net.PATIENCE)
+        assert (reader.returncode, stderr) == (0, ""), number
+        assert [entry["interface"] for entry in json.loads(stdout)] in ([], ["v0"]), number
