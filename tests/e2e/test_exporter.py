@@ -195,7 +195,7 @@ def test_interfaces_that_come_and_go(pair):
     """Each page is of what there is: other interfaces, none, other maps at the same place."""
     with exporter.running(namespace=pair.a) as process:
         def names():
-            time.sleep(0.05)  # a page is kept a moment
+            time.sleep(exporter.KEPT)
             return {dict(labels)["interface"] for _, labels in exporter.read(exporter.page(pair.a))}
         assert names() == set()
         promtool(exporter.page(pair.a))
@@ -208,7 +208,7 @@ def test_interfaces_that_come_and_go(pair):
         program.detach(pair.a, "--all")
         assert names() == set() and exporter.get(pair.a, "/healthz")[0] == 200
         program.attach(pair.a, "v0", "--mtu", "1300")
-        time.sleep(0.05)
+        time.sleep(exporter.KEPT)
         assert exporter.read(exporter.page(pair.a)) == expected(pair)
         assert all_stats(pair)[0]["syn"] == 0
         assert exporter.said(process) == ""
@@ -324,7 +324,7 @@ def test_privileges_with_the_group(pair, group):  # noqa: F811
         assert status_of(process, "Uid", "Gid", "Groups") == [["65534"] * 4, [str(GROUP)] * 4, [str(GROUP)]]
         program.detach(pair.a, "--all")
         attach_with_group(pair, group, "v0", "--mtu", "1300")
-        time.sleep(0.05)
+        time.sleep(exporter.KEPT)
         assert exporter.read(exporter.page(pair.a)) == expected(pair)
         assert exporter.said(process) == ""
 
@@ -343,12 +343,13 @@ def test_as_an_outsider(pair, group, public_copy):  # noqa: F811
     attach_with_group(pair, group, "v0")
     with exporter.running(namespace=pair.a, wrapper=in_namespace(pair, group, *user(OUTSIDER)),
                           binary=public_copy) as process:
-        for path in ("/metrics", "/healthz", "/metrics", "/healthz"):
+        start = time.monotonic()
+        for path in ("/metrics", "/healthz") * 20:
             status, _, body = exporter.get(pair.a, path)
             assert status == 503 and b"messages say why" in body and b"mssbpf_" not in body
         text = exporter.said(process)
         assert re.search(r"^mssbpf: .*Permission denied; this takes root, or to read alone, the group mssbpf$", text, re.M)
-        assert len(text.splitlines()) <= 3
+        assert len(text.splitlines()) <= 2 + (time.monotonic() - start) // 5  # at the beginning, then every 5 s at most
 
 
 def test_a_pin_that_is_lost(pair):
@@ -358,7 +359,7 @@ def test_a_pin_that_is_lost(pair):
     with exporter.running(namespace=pair.a) as process:
         assert exporter.get(pair.a, "/healthz")[0] == 200
         os.unlink(folder / "counters")
-        time.sleep(0.05)
+        time.sleep(exporter.KEPT)
         assert exporter.get(pair.a, "/metrics")[0] == 503
         assert exporter.get(pair.a, "/healthz")[0] == 503
         assert "not whole" in exporter.said(process)

@@ -16,6 +16,7 @@ import program
 
 LISTEN = "127.0.0.1:9817"
 PATIENCE = 10 * net.PATIENCE  # seconds, for what has to happen
+KEPT = 1.1  # seconds; pages are kept for one at most
 
 
 def address(listen):
