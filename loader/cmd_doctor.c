@@ -191,6 +191,7 @@ static void findings_text(const struct doctor *doctor)
 		print_clean(finding->interface);
 		printf("%s%s: ", *finding->interface ? ": " : "", severity_names[finding->check->severity]);
 		print_clean(finding->text ?: "");
+		printf(" [%s]", finding->check->name);
 		if (finding->command) {
 			printf("\n    ");
 			print_clean(finding->command);

@@ -38,28 +38,37 @@ static int number_add(char **command, const char *name, unsigned int number)
 	return command_add(command, name) ?: command_add(command, text);
 }
 
+/* What --mtu says. Returns 0 or -ENOMEM. */
+static int mtu_add(char **command, const struct mssbpf_limit *limit)
+{
+	const char *word = limit->source == MSSBPF_SOURCE_ROUTE				? "route"
+			   : limit->source == MSSBPF_SOURCE_NONE			? "none"
+			   : limit->order.flags & (MSSBPF_LIVE_IPV4 | MSSBPF_LIVE_IPV6) ? "auto"
+											: NULL;
+
+	return word ? command_add(command, "--mtu") ?: command_add(command, word)
+		    : number_add(command, "--mtu", limit->mtu);
+}
+
+/* Adds "--mss4 N" or "--mss6 N" where the limit is none that --mtu says. Returns 0 or -ENOMEM. */
+static int mss_add(char **command, const char *name, const struct mssbpf_limit *limit, unsigned int mss, __u32 live,
+		   unsigned int headers)
+{
+	unsigned int usual = limit->source == MSSBPF_SOURCE_NONE ? MSSBPF_MSS_NONE : limit->mtu - headers;
+
+	return limit->order.flags & live || mss == usual ? 0 : number_add(command, name, mss);
+}
+
 /* Adds the options that say what limits there are. Returns 0 or -ENOMEM. */
 static int limits_add(char **command, const struct mssbpf_limit *limit)
 {
 	const union mssbpf_order *order = &limit->order;
-	bool none = limit->source == MSSBPF_SOURCE_NONE;
-	int err = 0;
+	int err = mtu_add(command, limit);
 
-	if (limit->source == MSSBPF_SOURCE_ROUTE)
-		err = command_add(command, "--mtu") ?: command_add(command, "route");
-	else if (none)
-		err = command_add(command, "--mtu") ?: command_add(command, "none");
-	else if (order->flags & (MSSBPF_LIVE_IPV4 | MSSBPF_LIVE_IPV6))
-		err = command_add(command, "--mtu") ?: command_add(command, "auto");
-	else
-		err = number_add(command, "--mtu", limit->mtu);
 	if (!err && order->flags & MSSBPF_BOTH_WAYS)
 		err = command_add(command, "--both-ways");
-	if (!err && !(order->flags & MSSBPF_LIVE_IPV4) && order->mss4 != (none ? MSSBPF_MSS_NONE : limit->mtu - MSSBPF_IPV4_HEADERS))
-		err = number_add(command, "--mss4", order->mss4);
-	if (!err && !(order->flags & MSSBPF_LIVE_IPV6) && order->mss6 != (none ? MSSBPF_MSS_NONE : limit->mtu - MSSBPF_IPV6_HEADERS))
-		err = number_add(command, "--mss6", order->mss6);
-	return err;
+	err = err ?: mss_add(command, "--mss4", limit, order->mss4, MSSBPF_LIVE_IPV4, MSSBPF_IPV4_HEADERS);
+	return err ?: mss_add(command, "--mss6", limit, order->mss6, MSSBPF_LIVE_IPV6, MSSBPF_IPV6_HEADERS);
 }
 
 char *attach_command(const struct doctor *doctor, const struct subject *subject, unsigned int directions,
@@ -458,11 +467,11 @@ static void clamp_found(const struct fw_chain *chain, struct fw_rule *rule, void
 	rule->told = true;
 	if (rule->remove)
 		command = doctor_command_in(search->doctor, strdup(rule->remove));
-	finding_add(search->doctor, search->check, search->subject, command,
-		    "a firewall rule (%s, family %s, table %s, chain %s) sets the MSS of SYNs on %s, too: that is done "
-		    "twice, and where it lowers an option at an odd offset, Linux's own leaves a wrong TCP checksum: "
-		    "that connection never opens",
-		    chain->program, chain->family, chain->table, chain->name, search->direction);
+	finding_add(
+		search->doctor, search->check, search->subject, command,
+		"a firewall rule (%s, family %s, table %s, chain %s) sets the MSS of SYNs on %s, too; where the option "
+		"stands at an odd offset, Linux's own leaves a wrong TCP checksum, and that connection never opens",
+		chain->program, chain->family, chain->table, chain->name, search->direction);
 }
 
 static void check_firewall_clamp(struct doctor *doctor, const struct check *check, const struct subject *subject)

@@ -146,7 +146,8 @@ def test_patterns(both):
     program.detach(both.a, "--all")
     result = program.mssbpf("doctor", "v*", netns=both.a)
     assert (result.status, result.stdout) == (3, f"error: nothing is attached in this network namespace; IFACE is the "
-                                                 f"tunnel's interface, or the one that packets leave by\n    mssbpf "
+                                                 f"tunnel's interface, or the one that packets leave by "
+                                                 f"[nothing_attached]\n    mssbpf "
                                                  f"attach --netns {both.a} IFACE --direction both\n"), result
     assert result.stderr == "mssbpf: v*: none of the interfaces that match is attached\n"
 
@@ -210,7 +211,8 @@ def test_wireguard_larger_than_the_underlay(hosts, wireguards):
 
 @pytest.mark.parametrize("attached,missing", (("egress", "ingress"), ("ingress", "egress")))
 @pytest.mark.parametrize("limits", (("--mtu", "1400"), ("--mtu", "auto"), ("--mtu", "1400", "--mss4", "1300"),
-                                    ("--mtu", "route"), ("--mtu", "1400", "--add-missing=limit")))
+                                    ("--mtu", "route"), ("--mtu", "none"), ("--mtu", "none", "--mss4", "1300"),
+                                    ("--mtu", "1400", "--add-missing=limit")))
 def test_one_direction(pair, attached, missing, limits):
     """The other one gets the same limits."""
     program.attach(pair.a, "v0", "--direction", attached, *limits)
@@ -526,8 +528,8 @@ def test_text(both):
     result = program.mssbpf("doctor", netns=both.a)
     assert (result.status, result.stderr) == (1, "")
     assert result.stdout == (
-        "warning: net.ipv4.ip_no_pmtu_disc is 2: a path MTU that this host is told is ignored: tunnels from here do not "
-        f"learn theirs\n    ip netns exec {both.a} sysctl -w net.ipv4.ip_no_pmtu_disc=0\n")
+        "warning: net.ipv4.ip_no_pmtu_disc is 2: a path MTU that this host is told is ignored: tunnels from here do "
+        f"not learn theirs [pmtu_discovery_off]\n    ip netns exec {both.a} sysctl -w net.ipv4.ip_no_pmtu_disc=0\n")
 
 
 def test_inside_the_namespace(both):
