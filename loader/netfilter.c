@@ -30,21 +30,40 @@ static struct nlmsghdr *request_begin(char *buffer, unsigned int subsystem, unsi
 	return request;
 }
 
+/* Tables of nftables: those that iptables may have made, of either family, and others. */
+struct tables {
+	bool ip, ip6, others;
+};
+
 static int table_note(const struct nlmsghdr *message, void *context)
 {
-	(void)message;
-	*(bool *)context = true;
+	static const char *const names[] = { "filter", "mangle", "nat", "raw", "security" };
+	const struct nfgenmsg *header = message_header(message, sizeof(*header));
+	const struct nlattr *parts[NFTA_TABLE_MAX + 1] = {};
+	struct tables *tables = context;
+	bool *kind = &tables->others;
+
+	if (!header)
+		return MNL_CB_OK;
+	attributes_of_message(message, sizeof(*header), parts, NFTA_TABLE_MAX + 1);
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		if (strcmp(attribute_text(parts[NFTA_TABLE_NAME]), names[i]))
+			continue;
+		kind = header->nfgen_family == AF_INET	  ? &tables->ip
+		       : header->nfgen_family == AF_INET6 ? &tables->ip6
+							  : &tables->others;
+	}
+	*kind = true;
 	return MNL_CB_OK;
 }
 
-static bool nft_in_use(void)
+static void tables_get(struct tables *tables)
 {
 	char buffer[MNL_NLMSG_HDRLEN + 64];
 	struct nlmsghdr *request = request_begin(buffer, NFNL_SUBSYS_NFTABLES, NFT_MSG_GETTABLE);
-	bool found = false;
 
-	netlink_ask(NETLINK_NETFILTER, request, table_note, &found);
-	return found;
+	*tables = (struct tables){};
+	netlink_ask(NETLINK_NETFILTER, request, table_note, tables);
 }
 
 /* Tells whether there are tables of the iptables before nftables. */
@@ -58,81 +77,93 @@ static bool legacy_in_use(const char *file)
 	return found;
 }
 
-/* Tells whether nft showed a table that iptables may have made. */
-static bool compat_in_use(const struct firewall *firewall, const char *family)
-{
-	static const char *const tables[] = { "filter", "mangle", "raw", "security" };
+enum rule_set { NFTABLES, IPTABLES, IP6TABLES, IPTABLES_NFT, IP6TABLES_NFT, RULE_SETS };
 
-	for (size_t i = 0; i < firewall->count; i++)
-		for (size_t table = 0; table < sizeof(tables) / sizeof(*tables); table++)
-			if (!strcmp(firewall->chains[i]->family, family) &&
-			    !strcmp(firewall->chains[i]->table, tables[table]))
-				return true;
-	return false;
-}
-
-/* A rule set, and the programs that show it, the better ones first: NULL at the end. */
+/* How each rule set is read: by the first of the programs that is there. */
 static const struct {
 	const char *what;
-	const char *family; /* NULL: nftables' own, of all families */
-	const char *legacy; /* the file that tells whether it is in use; NULL: as nftables has it */
+	const char *family; /* that iptables' text does not tell */
+	const char *legacy; /* the file that tells whether it is in use, of those before nftables */
 	struct {
 		const char *save, *change; /* the program that shows it, and the one that commands begin with */
 	} programs[2];
-} rule_sets[] = {
-	{ "nftables", NULL, NULL, { { "nft", "nft" } } },
-	{ "iptables",
-	  "ip",
-	  "/proc/net/ip_tables_names",
-	  { { "iptables-legacy-save", "iptables-legacy" }, { "iptables-save", "iptables" } } },
-	{ "ip6tables",
-	  "ip6",
-	  "/proc/net/ip6_tables_names",
-	  { { "ip6tables-legacy-save", "ip6tables-legacy" }, { "ip6tables-save", "ip6tables" } } },
-	{ "iptables in nftables", "ip", NULL, { { "iptables-nft-save", "iptables-nft" } } },
-	{ "ip6tables in nftables", "ip6", NULL, { { "ip6tables-nft-save", "ip6tables-nft" } } },
+} rule_sets[RULE_SETS] = {
+	[NFTABLES] = { "nftables", NULL, NULL, { { "nft", "nft" } } },
+	[IPTABLES] = { "iptables",
+		       "ip",
+		       "/proc/net/ip_tables_names",
+		       { { "iptables-legacy-save", "iptables-legacy" }, { "iptables-save", "iptables" } } },
+	[IP6TABLES] = { "ip6tables",
+			"ip6",
+			"/proc/net/ip6_tables_names",
+			{ { "ip6tables-legacy-save", "ip6tables-legacy" }, { "ip6tables-save", "ip6tables" } } },
+	[IPTABLES_NFT] = { "iptables", "ip", NULL, { { "iptables-nft-save", "iptables-nft" } } },
+	[IP6TABLES_NFT] = { "ip6tables", "ip6", NULL, { { "ip6tables-nft-save", "ip6tables-nft" } } },
 };
 
-static bool rule_set_in_use(const struct firewall *firewall, size_t number)
+static bool rule_set_in_use(enum rule_set set, const struct tables *tables)
 {
-	if (rule_sets[number].legacy)
-		return legacy_in_use(rule_sets[number].legacy);
-	return rule_sets[number].family ? compat_in_use(firewall, rule_sets[number].family) : nft_in_use();
+	switch (set) {
+	case NFTABLES:
+		return tables->ip || tables->ip6 || tables->others;
+	case IPTABLES_NFT:
+		return tables->ip;
+	case IP6TABLES_NFT:
+		return tables->ip6;
+	default:
+		return legacy_in_use(rule_sets[set].legacy);
+	}
 }
 
 /* Reads one rule set by one program. Returns 0 or -errno. */
-static int rule_set_read(struct firewall *firewall, size_t number, const char *save, const char *change)
+static int rule_set_read_by(struct firewall *firewall, enum rule_set set, const char *save, const char *change)
 {
-	static const char *const nft_words[] = { "nft", "--json", "--terse", "list", "ruleset", NULL };
-	const char *const save_words[] = { save, NULL };
+	static const char *const nft[] = { "nft", "--json", "--terse", "list", "ruleset", NULL };
 	char *text;
 	size_t length;
-	int err = program_run(rule_sets[number].family ? save_words : nft_words, &text, &length);
+	int err = program_run(set == NFTABLES ? nft : WORDS(save), &text, &length);
 
 	if (err)
 		return err;
-	err = rule_sets[number].family ? firewall_read_iptables(firewall, change, rule_sets[number].family, text)
-				       : firewall_read_nft(firewall, text, length);
+	if (set == NFTABLES)
+		err = firewall_read_nft(firewall, text, length);
+	else if (rule_sets[set].legacy && strstr(text, "(nf_tables)")) /* it shows the others */
+		err = -ENOENT;
+	else
+		err = firewall_read_iptables(firewall, change, rule_sets[set].family, text);
 	free(text);
+	return err;
+}
+
+static int rule_set_read(struct firewall *firewall, enum rule_set set)
+{
+	int err = -ENOENT;
+
+	for (size_t i = 0; i < 2 && err == -ENOENT && rule_sets[set].programs[i].save; i++)
+		err = rule_set_read_by(firewall, set, rule_sets[set].programs[i].save,
+				       rule_sets[set].programs[i].change);
 	return err;
 }
 
 void netfilter_read(struct firewall *firewall, struct unread unread[UNREAD_MAX], size_t *unread_count)
 {
+	bool no_nft = false;
+	struct tables tables;
+
 	*firewall = (struct firewall){};
 	*unread_count = 0;
-	for (size_t number = 0; number < sizeof(rule_sets) / sizeof(*rule_sets); number++) {
-		int err = -ENOENT;
+	tables_get(&tables);
+	for (enum rule_set set = 0; set < RULE_SETS; set++) {
+		int err = rule_set_in_use(set, &tables) ? rule_set_read(firewall, set) : 0;
 
-		if (!rule_set_in_use(firewall, number))
+		/* What iptables has in nftables, either can show; nft less of it. */
+		if (set == NFTABLES)
+			no_nft = err;
+		if (err == -ENOENT && ((set == NFTABLES && !tables.others) || (set >= IPTABLES_NFT && !no_nft)))
 			continue;
-		for (size_t i = 0; i < 2 && err == -ENOENT && rule_sets[number].programs[i].save; i++)
-			err = rule_set_read(firewall, number, rule_sets[number].programs[i].save,
-					    rule_sets[number].programs[i].change);
-		/* What iptables has in nftables, nft shows as well, if less of it. */
-		if (err && (err != -ENOENT || rule_sets[number].legacy || !rule_sets[number].family))
+		if (err)
 			unread[(*unread_count)++] =
-				(struct unread){ rule_sets[number].what, rule_sets[number].programs[0].save, err };
+				(struct unread){ rule_sets[set].what, rule_sets[set].programs[0].save, err };
 	}
 }
 
@@ -148,8 +179,11 @@ static int flow_note(const struct nlmsghdr *message, void *context)
 	if (tuple[CTA_TUPLE_PROTO])
 		attributes_of_nest(tuple[CTA_TUPLE_PROTO], proto, CTA_PROTO_MAX + 1);
 	if (attribute_number(proto[CTA_PROTO_NUM]) == IPPROTO_UDP &&
-	    attribute_number(proto[CTA_PROTO_DST_PORT]) == htons(HTTPS))
+	    attribute_number(proto[CTA_PROTO_DST_PORT]) == htons(HTTPS)) {
 		*(bool *)context = true;
+		errno = ECANCELED; /* one is enough of what may be a million */
+		return MNL_CB_ERROR;
+	}
 	return MNL_CB_OK;
 }
 

@@ -11,7 +11,7 @@
 /* A rule set that is there and could not be read. */
 struct unread {
 	const char *what;    /* "nftables" */
-	const char *program; /* that shows it, for people: "nft -j list ruleset" */
+	const char *program; /* that shows it: "nft" */
 	int err; /* -ENOENT: it is not installed, -EINVAL: what it prints is not understood; see program_run() */
 };
 

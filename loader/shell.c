@@ -157,7 +157,7 @@ int program_run(const char *const *words, char **text, size_t *length)
 	*length = 0;
 	fd = program_start(words, &pid);
 	if (fd < 0)
-		return fd;
+		return fd == -EACCES ? -ENOENT : fd;
 	err = output_read(fd, text, length);
 	close(fd);
 	if (err)

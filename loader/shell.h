@@ -19,7 +19,7 @@ char *command_of(const char *const *words);
 /*
  * Runs a program, found by PATH or in /usr/sbin and /sbin, and collects what it prints on standard output; the rest of
  * what it says is lost. *text ends with a NUL, which does not count; the caller frees it. Returns 0, -ENOENT when there
- * is no such program, -EIO when it fails, -EFBIG when it prints more than 32 MiB, -ETIMEDOUT when it takes more than
+ * is no such program that may be run, -EIO when it fails, -EFBIG when it prints more than 32 MiB, -ETIMEDOUT when it takes more than
  * 30 seconds (it is killed then), or another -errno.
  */
 int program_run(const char *const *words, char **text, size_t *length);

@@ -542,19 +542,43 @@ def test_inside_the_namespace(both):
 RULES = "table inet t { chain c { type filter hook forward priority 0;\nudp dport 9 drop\n} }"
 
 
+def without(pair, *tools):
+    """What doctor finds where these tools are not installed."""
+    hide = "".join(f"mount --bind /dev/null /usr/sbin/{tool}\n" for tool in tools)
+    result = net.run("unshare", "--mount", "sh", "-ec", f'{hide}exec "$@"', "sh", program.MSSBPF, "doctor", "--json",
+                     "--netns", pair.a)
+    assert result.stderr == "", result
+    found = json.loads(result.stdout)
+    assert result.status == (1 if found else 0)
+    return [(entry["severity"], entry["finding"], entry["command"]) for entry in found]
+
+
 def test_without_the_tool(both):
     """That nobody can read the rules is told, where there are any."""
-    def run():
-        return net.run(
-            "unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /usr/sbin && exec "$@"', "sh", program.MSSBPF,
-            "doctor", "--json", "--netns", both.a)
-
-    assert run().stdout == "[]\n"
+    assert without(both, "nft") == []
     nft(both.a, RULES)
-    result = run()
-    assert (result.status, result.stderr) == (1, ""), result
-    assert [(entry["finding"], entry["command"]) for entry in json.loads(result.stdout)] == [("firewall_unread", None)]
+    assert without(both, "nft") == [("warning", "firewall_unread", None)]
     healthy(both.a)
+
+
+def test_without_nft(both):
+    """Where all that nftables has is iptables', that can read it; or the other way round."""
+    inside(both.a, "iptables-nft", "-A", "INPUT", "-p", "udp", "-j", "DROP")
+    assert without(both, "nft") == without(both, "iptables-nft-save") == []
+    assert without(both, "nft", "iptables-nft-save") == [("warning", "firewall_unread", None)]
+    inside(both.a, "iptables-nft", "-A", "FORWARD", "-p", "icmp", "-j", "DROP")
+    (severity, finding, command), = without(both, "nft")
+    assert (severity, finding) == ("warning", "icmp_dropped") and " iptables-nft " in command
+    (severity, finding, command), = without(both, "iptables-nft-save")
+    assert (severity, finding) == ("warning", "icmp_dropped") and " nft insert " in command
+
+
+def test_without_iptables_legacy(both):
+    """iptables-save that shows nftables' is not taken for the other one."""
+    inside(both.a, "iptables-legacy", "-A", "INPUT", "-p", "udp", "-j", "DROP")
+    inside(both.a, "iptables-nft", "-A", "INPUT", "-p", "udp", "-j", "DROP")
+    assert without(both) == []
+    assert without(both, "iptables-legacy-save") == [("warning", "firewall_unread", None)]
 
 
 @pytest.mark.parametrize("script,message", (
