@@ -68,7 +68,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const uint8_t *packet = data + sizeof(*beginning);
 	static struct reference_answer answer;
 	size_t length = size - sizeof(*beginning);
-	struct reference_hook hook;
+	struct reference_hook hook = {};
 	enum parse_verdict verdict;
 	union mssbpf_order order;
 	struct notes notes;
