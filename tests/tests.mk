@@ -65,6 +65,11 @@ bench-prog: $(benches)
 # Debian's python: another one may come first on PATH, without Debian's modules.
 python := /usr/bin/python3 -B
 
+# As root: all but bench-scale, in one run, and build/bench.md and build/bench.svg for README.
+bench: mssbpf $(benches) $(B)/vm/6.12/initramfs
+	$(Q)tests/deps test vm
+	$(Q)MSSBPF=$(CURDIR)/$< $(python) tests/bench/bench.py
+
 # As root. BENCH: arguments, e.g. BENCH="--only TCX"; --help has them all.
 bench-forward: mssbpf
 	$(Q)MSSBPF=$(CURDIR)/$< $(python) tests/bench/forward.py $(BENCH)

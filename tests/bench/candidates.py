@@ -57,9 +57,15 @@ def _empty(hook):
     return Candidate(f"empty program, {hook}", empty=hook.lower(), clamps=False)
 
 
-def _mssbpf(device, hook):
-    return Candidate(f"mssbpf, {hook}", f"{program.MSSBPF} attach {device} --hook {hook.lower()} --mtu {MTU}",
-                     teardown=(f"{program.MSSBPF} detach {device}",), baseline=f"empty program, {hook}")
+def _mssbpf(device, hook, rules=0):
+    """rules: so many prefixes have a limit of their own, the receiver of all packets among them."""
+    name, commands = f"mssbpf, {hook}", [f"{program.MSSBPF} attach {device} --hook {hook.lower()} --mtu {MTU}"]
+    if rules:
+        name += f", {rules:,} rules"
+        prefixes = [f"{router.NETWORK[family].format(1, 0)}/{router.PREFIX[family]}" for family in (4, 6)]
+        prefixes += [f"172.{16 + number // 256}.{number % 256}.0/24" for number in range(rules - len(prefixes))]
+        commands.append(f"{program.MSSBPF} rule add {device} {' '.join(prefixes)} --mtu {MTU}")
+    return Candidate(name, *commands, teardown=(f"{program.MSSBPF} detach {device}",), baseline=f"empty program, {hook}")
 
 
 def _nftables(name, hook, rules):
@@ -93,6 +99,7 @@ CANDIDATES = (
     _mssbpf(OUT, "TCX"),
     _mssbpf(OUT, "clsact"),
     _mssbpf(IN, "XDP"),
+    _mssbpf(OUT, "TCX", rules=1000),
     NFTABLES,
     _nftables("nftables, forward, maxseg size set rt mtu", FORWARD, {"inet": f"oifname {OUT} {SYN} {SET} rt mtu"}),
     _nftables("nftables, netdev egress, maxseg size set N", EGRESS,
