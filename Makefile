@@ -4,6 +4,7 @@
 # make check      every test this machine can run (as root: it sets up what it needs)
 # make check-vm   prog and e2e tests that depend on the kernel, on Debian's 5.10, 6.1, 6.12 in QEMU (as root: likewise)
 # make fuzz       the loaded programs against a reference, and parsers under libFuzzer (as root; SECONDS= or COUNT=, SEED=)
+# make bench      what a packet costs, beside nftables and iptables (as root: likewise)
 # make demo       a tunnel that hangs, and how it stops to (as root: likewise)
 # make deps       install the Debian packages that building and testing take
 # make lint       static checks

@@ -16,7 +16,7 @@ test_warnings := -Wno-missing-field-initializers
 sanitize := -Wno-unknown-pragmas -Wno-format-truncation -fsanitize=address,undefined -fno-sanitize=alignment \
 	-fno-sanitize-recover=all
 
-.PHONY: check-unit check-prog check-e2e check-sanitized check-vm-guests bench-prog bench-forward bench-icount bench-scale
+.PHONY: check-unit check-prog check-e2e check-sanitized check-vm-guests
 .SECONDARY:
 
 $(B)/tests/%.o: warnings += $(test_warnings)
@@ -59,23 +59,28 @@ check-unit: $(unit_tests)
 check-prog: $(prog_tests) $(benches)
 	$(Q)for test in $^; do $$test || exit 1; done
 
+.PHONY: bench bench-all bench-prog bench-forward bench-icount bench-scale
+
 bench-prog: $(benches)
 	$(Q)for bench in $^; do $$bench || exit 1; done
 
 # Debian's python: another one may come first on PATH, without Debian's modules.
 python := /usr/bin/python3 -B
 
-# As root: all but bench-scale, in one run, and build/bench.md and build/bench.svg for README.
-bench: mssbpf $(benches) $(B)/vm/6.12/initramfs
-	$(Q)tests/deps test vm
+# All but bench-scale in one run, and build/bench.md and build/bench.svg for README.
+bench:
+	$(Q)test "$$(id -u)" = 0 || { echo "make bench: needs root: it makes network namespaces" >&2; exit 1; }
+	$(Q)tests/deps build test vm
+	$(Q)$(MAKE) --no-print-directory bench-all
+
+bench-all: mssbpf $(benches) $(B)/vm/6.12/initramfs
 	$(Q)MSSBPF=$(CURDIR)/$< $(python) tests/bench/bench.py
 
-# As root. BENCH: arguments, e.g. BENCH="--only TCX"; --help has them all.
+# As root. BENCH: arguments, e.g. BENCH="--only TCX"; BENCH=--help shows them.
 bench-forward: mssbpf
 	$(Q)MSSBPF=$(CURDIR)/$< $(python) tests/bench/forward.py $(BENCH)
 
 bench-icount: mssbpf $(B)/vm/6.12/initramfs
-	$(Q)tests/deps test vm
 	$(Q)MSSBPF=$(CURDIR)/$< $(python) tests/bench/icount.py $(BENCH)
 
 # As root. N and ROUNDS: how many interfaces and rounds, 10000 and 5 by default.

@@ -28,7 +28,7 @@ COLOURS = (("mssbpf", "#1b6ca8"), ("empty", "#9aa5ad"), ("nftables", "#c0504d"),
 
 def run(*command):
     """What a part of the benchmark prints, which takes a while."""
-    print(f"-- {' '.join(map(str, command[-1:]))} {command[0]}", file=sys.stderr)
+    print(f"{pathlib.Path(command[0]).name}...", file=sys.stderr)
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
