@@ -68,7 +68,7 @@ static __always_inline int packet_load(void *ctx, enum hook hook, __u32 offset, 
 static __always_inline __u32 syn_rule_mss(void *ctx, enum hook hook, const struct mssbpf_key *key,
 					  const struct syn *syn, __u32 rules)
 {
-	__u64 address[2] = {};
+	struct rule_search search = { .unused = 1, .family = MSSBPF_IPV6 };
 
 	if (syn->version == 4) {
 		__be32 word;
@@ -77,16 +77,20 @@ static __always_inline __u32 syn_rule_mss(void *ctx, enum hook hook, const struc
 				syn->ip_offset + (key->direction == MSSBPF_EGRESS ? IPV4_DESTINATION : IPV4_SOURCE),
 				&word, sizeof(word)))
 			return MSSBPF_MSS_OWN;
-		address[1] = bpf_ntohl(word);
+		search.address.half[0] = (__u64)bpf_ntohl(word) << 32;
+		search.family = MSSBPF_IPV4;
 	} else {
+		struct mssbpf_address *address = &search.address;
+
 		if (packet_load(ctx, hook,
 				syn->ip_offset + (key->direction == MSSBPF_EGRESS ? IPV6_DESTINATION : IPV6_SOURCE),
-				address, sizeof(address)))
+				address, sizeof(*address)))
 			return MSSBPF_MSS_OWN;
-		address[0] = bpf_be64_to_cpu(address[0]);
-		address[1] = bpf_be64_to_cpu(address[1]);
+		address->half[0] = bpf_be64_to_cpu(address->half[0]);
+		address->half[1] = bpf_be64_to_cpu(address->half[1]);
 	}
-	return rule_mss(rules - 1, address, syn->version);
+	forget(search);
+	return rule_mss(rules - 1, &search);
 }
 
 /*

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Rules, to and from the arrays that the programs search: see struct mssbpf_rule. Not what the programs do with them.
+ * Rules, to and from the arrays that the programs search: see struct mssbpf_rule_head. Not what the programs do with
+ * them.
  */
 #include "rule_sets.h"
 
@@ -22,47 +23,50 @@ static int set_open(const struct maps *maps, __u16 place)
 	return fd < 0 ? -errno : fd;
 }
 
-/* Finds where the prefixes stand. Returns 0 or -errno. */
-static int set_measure(int fd, __u32 *begin, __u32 *count)
+/* Reads `count` of the elements from `begin` on, which is not the first, to the end. Returns 0 or -errno. */
+static int elements_read(int fd, __u32 begin, __u32 count, union mssbpf_rule_element *elements)
 {
-	struct bpf_map_info info = {};
-	__u32 length = sizeof(info);
-	struct mssbpf_rule head;
-	int err = bpf_obj_get_info_by_fd(fd, &info, &length) ?: bpf_map_lookup_elem(fd, &(__u32){ 0 }, &head);
+	__u32 *keys = calloc(count, sizeof(*keys)), before = begin - 1, token, some = count;
+	int err = keys ? bpf_map_lookup_batch(fd, &before, &token, keys, elements, &some, NULL) : -ENOMEM;
+
+	free(keys);
+	if (err && err != -ENOENT) /* -ENOENT: these are the last */
+		return err;
+	return some == count ? 0 : -EIO;
+}
+
+static __u32 prefixes_size(size_t count)
+{
+	return (count + MSSBPF_RULE_PREFIXES - 1) / MSSBPF_RULE_PREFIXES;
+}
+
+/* Reads the prefixes of a set. Returns 0 or -errno. */
+static int set_read(int fd, struct rules *rules)
+{
+	union mssbpf_rule_element head, *elements;
+	int err = bpf_map_lookup_elem(fd, &(__u32){ 0 }, &head);
+	__u32 count;
 
 	if (err)
 		return err;
-	*begin = 1 + head.ranges[MSSBPF_IPV4] + head.ranges[MSSBPF_IPV6];
-	*count = info.max_entries - *begin;
-	return 0;
-}
+	count = prefixes_size(head.head.prefixes);
+	elements = calloc(count, sizeof(*elements));
+	rules->list = calloc(head.head.prefixes, sizeof(*rules->list));
+	err = elements && rules->list ? 0 : -ENOMEM;
+	/* They stand behind the last level of the last family. */
+	err = err ?: elements_read(fd, head.head.begin[MSSBPF_IPV6][head.head.levels[MSSBPF_IPV6]], count, elements);
+	for (size_t i = 0; i < head.head.prefixes && !err; i++) {
+		const struct mssbpf_rule_prefix *prefix =
+			&elements[i / MSSBPF_RULE_PREFIXES].prefixes[i % MSSBPF_RULE_PREFIXES];
 
-/* Reads `count` elements from `begin` on, which is not the first. Returns 0 or -errno. */
-static int set_read(int fd, __u32 begin, __u32 count, struct rules *rules)
-{
-	struct mssbpf_rule *elements = calloc(count + 1, sizeof(*elements));
-	__u32 *keys = calloc(count + 1, sizeof(*keys)), before = begin - 1, token, some = count;
-	int err = -ENOMEM;
-
-	rules->list = calloc(count + 1, sizeof(*rules->list));
-	if (!elements || !keys || !rules->list)
-		goto out;
-	err = count ? bpf_map_lookup_batch(fd, &before, &token, keys, elements, &some, NULL) : 0;
-	if (err == -ENOENT) /* these are the last */
-		err = 0;
-	if (!err && some != count)
-		err = -EIO;
-	for (__u32 i = 0; i < count && !err; i++)
-		rules->list[i] = (struct rule){
-			.first = { { elements[i].first[0], elements[i].first[1] } },
-			.family = elements[i].family,
-			.length = elements[i].length,
-			.mss = elements[i].mss,
+		rules->list[rules->count++] = (struct rule){
+			.first = prefix->first,
+			.family = prefix->family,
+			.length = prefix->length,
+			.mss = prefix->mss,
 		};
-	rules->count = count;
-out:
+	}
 	free(elements);
-	free(keys);
 	if (err) {
 		free(rules->list);
 		*rules = (struct rules){};
@@ -72,7 +76,6 @@ out:
 
 int rule_set_get(const struct maps *maps, __u32 ifindex, struct rules *rules)
 {
-	__u32 begin, count;
 	__u16 place;
 	int fd, err = maps_rules_get(maps, ifindex, &place);
 
@@ -82,14 +85,14 @@ int rule_set_get(const struct maps *maps, __u32 ifindex, struct rules *rules)
 	fd = set_open(maps, place);
 	if (fd < 0)
 		return fd == -ENOENT ? 0 : fd;
-	err = set_measure(fd, &begin, &count) ?: set_read(fd, begin, count, rules);
+	err = set_read(fd, rules);
 	close(fd);
 	return err;
 }
 
 int rule_set_count(const struct maps *maps, __u16 place, size_t *count)
 {
-	__u32 begin, some;
+	union mssbpf_rule_element head;
 	int err, fd;
 
 	*count = 0;
@@ -98,81 +101,155 @@ int rule_set_count(const struct maps *maps, __u16 place, size_t *count)
 	fd = set_open(maps, place);
 	if (fd < 0)
 		return fd == -ENOENT ? 0 : fd;
-	err = set_measure(fd, &begin, &some);
+	err = bpf_map_lookup_elem(fd, &(__u32){ 0 }, &head);
 	if (!err)
-		*count = some;
+		*count = head.head.prefixes;
 	close(fd);
 	return err;
 }
 
-/* Makes the elements of a set. Returns their list, for the caller to free, or NULL without memory. */
-static struct mssbpf_rule *set_build(const struct rules *rules, size_t *count)
+/* Ranges of a family, and the size of each level of their tree in elements, from the root down. */
+struct tree {
+	struct rule_range *ranges;
+	size_t count;
+	__u32 keys; /* in a node */
+	__u32 levels;
+	__u32 nodes[MSSBPF_RULE_LEVELS];
+};
+
+static __u32 nodes_for(size_t keys, __u32 each)
 {
-	struct mssbpf_rule *elements = NULL, *next = NULL;
-	struct rule_range *ranges[MSSBPF_FAMILIES];
-	size_t counts[MSSBPF_FAMILIES] = {};
+	return (keys + each - 1) / each;
+}
 
-	for (enum mssbpf_family family = 0; family < MSSBPF_FAMILIES; family++)
-		ranges[family] = rules_flatten(rules, family, &counts[family]);
-	*count = 1 + counts[MSSBPF_IPV4] + counts[MSSBPF_IPV6] + rules->count;
-	if (ranges[MSSBPF_IPV4] && ranges[MSSBPF_IPV6])
-		next = elements = calloc(*count, sizeof(*elements));
-	if (elements)
-		*next++ = (struct mssbpf_rule){ .ranges = { counts[MSSBPF_IPV4], counts[MSSBPF_IPV6] } };
-	for (enum mssbpf_family family = 0; family < MSSBPF_FAMILIES; family++) {
-		for (size_t i = 0; i < counts[family] && elements; i++) {
-			const struct address *first = &ranges[family][i].first;
+/* Finds out how large the tree is. Returns 0, -E2BIG or -ENOMEM. */
+static int tree_measure(const struct rules *rules, enum mssbpf_family family, struct tree *tree)
+{
+	size_t count;
 
-			*next++ = (struct mssbpf_rule){ .first = { first->half[0], first->half[1] },
-							.mss = ranges[family][i].mss };
-		}
-		free(ranges[family]);
+	tree->keys = family == MSSBPF_IPV4 ? MSSBPF_RULE_KEYS_IPV4 : MSSBPF_RULE_KEYS_IPV6;
+	tree->ranges = rules_flatten(rules, family, &tree->count);
+	if (!tree->ranges)
+		return -ENOMEM;
+	if (tree->count > MSSBPF_RULE_RANGES_MAX)
+		return -E2BIG;
+	tree->levels = 1;
+	for (count = nodes_for(tree->count, tree->keys); count > 1; count = nodes_for(count, tree->keys))
+		tree->levels++;
+	count = tree->count;
+	for (__u32 level = tree->levels; level-- > 0; count = tree->nodes[level])
+		tree->nodes[level] = nodes_for(count, tree->keys);
+	return 0;
+}
+
+/* Fills in a key of a node. What is not used begins behind all. */
+static void key_fill(union mssbpf_rule_element *node, enum mssbpf_family family, __u32 key,
+		     const struct rule_range *range, bool used)
+{
+	if (family == MSSBPF_IPV4) {
+		node->ipv4.first[key] = used ? range->first.half[0] >> 32 : ~0U;
+		node->ipv4.mss[key] = range->mss;
+	} else {
+		node->ipv6.upper[key] = used ? range->first.half[0] : ~0ULL;
+		node->ipv6.lower[key] = used ? range->first.half[1] : ~0ULL;
+		node->ipv6.mss[key] = range->mss;
 	}
-	for (size_t i = 0; i < rules->count && elements; i++) {
+}
+
+/* Fills in the nodes of the tree, from the element `next` on. Returns the element behind. */
+static __u32 tree_fill(const struct tree *tree, enum mssbpf_family family, union mssbpf_rule_element *elements,
+		       __u32 next)
+{
+	struct mssbpf_rule_head *head = &elements->head;
+	size_t step = 1; /* ranges from one key of the level to the next */
+
+	head->levels[family] = tree->levels;
+	for (__u32 level = 1; level < tree->levels; level++)
+		step *= tree->keys;
+	for (__u32 level = 0; level < tree->levels; level++, step /= tree->keys) {
+		head->begin[family][level] = next;
+		for (size_t i = 0; i < (size_t)tree->nodes[level] * tree->keys; i++) {
+			bool used = i * step < tree->count;
+
+			key_fill(&elements[next + i / tree->keys], family, i % tree->keys,
+				 &tree->ranges[used ? i * step : tree->count - 1], used);
+		}
+		next += tree->nodes[level];
+	}
+	head->begin[family][tree->levels] = next;
+	return next;
+}
+
+static void prefixes_fill(const struct rules *rules, union mssbpf_rule_element *elements)
+{
+	for (size_t i = 0; i < rules->count; i++) {
 		const struct rule *rule = &rules->list[i];
 
-		*next++ = (struct mssbpf_rule){
-			.first = { rule->first.half[0], rule->first.half[1] },
+		elements[i / MSSBPF_RULE_PREFIXES].prefixes[i % MSSBPF_RULE_PREFIXES] = (struct mssbpf_rule_prefix){
+			.first = rule->first,
 			.mss = rule->mss,
 			.family = rule->family,
 			.length = rule->length,
 		};
 	}
-	return elements;
+}
+
+/* Makes the elements of a set, for the caller to free. Returns 0, -E2BIG or -ENOMEM. */
+static int set_build(const struct rules *rules, union mssbpf_rule_element **elements, size_t *count)
+{
+	struct tree trees[MSSBPF_FAMILIES] = {};
+	__u32 next = 1;
+	int err = 0;
+
+	*elements = NULL;
+	*count = 1 + prefixes_size(rules->count);
+	for (enum mssbpf_family family = 0; family < MSSBPF_FAMILIES && !err; family++) {
+		err = tree_measure(rules, family, &trees[family]);
+		for (__u32 level = 0; level < trees[family].levels && !err; level++)
+			*count += trees[family].nodes[level];
+	}
+	if (!err) {
+		*elements = calloc(*count, sizeof(**elements));
+		err = *elements ? 0 : -ENOMEM;
+	}
+	for (enum mssbpf_family family = 0; family < MSSBPF_FAMILIES; family++) {
+		if (!err)
+			next = tree_fill(&trees[family], family, *elements, next);
+		free(trees[family].ranges);
+	}
+	if (!err) {
+		(*elements)->head.prefixes = rules->count;
+		prefixes_fill(rules, *elements + next);
+	}
+	return err;
 }
 
 /* Makes a set in the kernel. Returns its fd or -errno. */
 static int set_make(const struct rules *rules)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = BPF_F_INNER_MAP);
-	struct mssbpf_rule *elements;
-	__u32 *keys, filled;
+	union mssbpf_rule_element *elements;
+	__u32 *keys = NULL, filled;
 	size_t count;
-	int err, fd;
+	int fd = -1, err = set_build(rules, &elements, &count);
 
-	elements = set_build(rules, &count);
-	keys = calloc(count, sizeof(*keys));
-	if (!elements || !keys) {
-		fd = -ENOMEM;
-		goto out;
+	if (!err) {
+		keys = calloc(count, sizeof(*keys));
+		err = keys ? 0 : -ENOMEM;
 	}
-	for (size_t i = 0; i < count; i++)
-		keys[i] = i;
-	fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "mssbpf_rules", sizeof(*keys), sizeof(*elements), count, &options);
-	if (fd < 0) {
-		fd = -errno;
-		goto out;
+	if (!err) {
+		for (size_t i = 0; i < count; i++)
+			keys[i] = i;
+		filled = count;
+		fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "mssbpf_rules", sizeof(*keys), sizeof(*elements), count,
+				    &options);
+		err = fd < 0 ? -errno : bpf_map_update_batch(fd, keys, elements, &filled, NULL);
 	}
-	filled = count;
-	err = bpf_map_update_batch(fd, keys, elements, &filled, NULL);
-	if (err) {
-		close(fd);
-		fd = err;
-	}
-out:
 	free(elements);
 	free(keys);
-	return fd;
+	if (err && fd >= 0)
+		close(fd);
+	return err ?: fd;
 }
 
 /* Finds an element of the map `rules` that no interface has, counted from 1. Returns 0, -ENOSPC or another -errno. */

@@ -34,7 +34,7 @@ __attribute__((format(printf, 2, 3))) static int refuse(char why[WHY_SIZE], cons
 	return -EINVAL;
 }
 
-static int address_compare(const struct address *one, const struct address *other)
+static int address_compare(const struct mssbpf_address *one, const struct mssbpf_address *other)
 {
 	for (int i = 0; i < 2; i++)
 		if (one->half[i] != other->half[i])
@@ -42,22 +42,22 @@ static int address_compare(const struct address *one, const struct address *othe
 	return 0;
 }
 
-/* Ones for the bits that a prefix of this length leaves open. */
-static struct address open_bits(enum mssbpf_family family, unsigned int length)
+/* Ones for the bits that a prefix of this length leaves open, as if all were IPv6's. */
+static struct mssbpf_address open_bits(unsigned int length)
 {
-	unsigned int open = families[family].bits - length;
-
-	return (struct address){ {
-		open <= 64 ? 0 : ~0ULL >> (128 - open),
-		open >= 64 ? ~0ULL : (1ULL << open) - 1,
+	return (struct mssbpf_address){ {
+		length >= 64 ? 0 : ~0ULL >> length,
+		length >= 128  ? 0
+		: length <= 64 ? ~0ULL
+			       : ~0ULL >> (length - 64),
 	} };
 }
 
-static struct address rule_last(const struct rule *rule)
+static struct mssbpf_address rule_last(const struct rule *rule)
 {
-	struct address open = open_bits(rule->family, rule->length);
+	struct mssbpf_address open = open_bits(rule->length);
 
-	return (struct address){ { rule->first.half[0] | open.half[0], rule->first.half[1] | open.half[1] } };
+	return (struct mssbpf_address){ { rule->first.half[0] | open.half[0], rule->first.half[1] | open.half[1] } };
 }
 
 unsigned int rule_mss_of_mtu(enum mssbpf_family family, unsigned int mtu)
@@ -77,13 +77,12 @@ unsigned int rule_mss_max(enum mssbpf_family family)
 
 bool prefix_holds(const struct rule *prefix, enum mssbpf_family family, const __u8 address[16])
 {
-	const size_t size = families[family].bits / 8;
-	const struct address last = rule_last(prefix);
+	const struct mssbpf_address last = rule_last(prefix);
+	struct mssbpf_address host;
 	__be64 halves[2] = {};
-	struct address host;
 
-	memcpy((char *)halves + sizeof(halves) - size, address, size);
-	host = (struct address){ { be64toh(halves[0]), be64toh(halves[1]) } };
+	memcpy(halves, address, families[family].bits / 8);
+	host = (struct mssbpf_address){ { be64toh(halves[0]), be64toh(halves[1]) } };
 	return prefix->family == family && address_compare(&prefix->first, &host) <= 0 &&
 	       address_compare(&host, &last) <= 0;
 }
@@ -91,10 +90,8 @@ bool prefix_holds(const struct rule *prefix, enum mssbpf_family family, const __
 void prefix_address(const struct rule *prefix, __u8 address[16])
 {
 	const __be64 halves[2] = { htobe64(prefix->first.half[0]), htobe64(prefix->first.half[1]) };
-	const size_t size = families[prefix->family].bits / 8;
 
-	memset(address, 0, 16);
-	memcpy(address, (const char *)halves + sizeof(halves) - size, size);
+	memcpy(address, halves, sizeof(halves));
 }
 
 void prefix_format(const struct rule *rule, char text[RULE_TEXT_SIZE])
@@ -127,10 +124,9 @@ static bool address_parse(const char *text, struct rule *rule)
 	for (enum mssbpf_family family = 0; family < MSSBPF_FAMILIES; family++) {
 		__be64 halves[2] = {};
 
-		if (inet_pton(families[family].af, text, (char *)halves + sizeof(halves) - families[family].bits / 8) !=
-		    1)
+		if (inet_pton(families[family].af, text, halves) != 1)
 			continue;
-		rule->first = (struct address){ { be64toh(halves[0]), be64toh(halves[1]) } };
+		rule->first = (struct mssbpf_address){ { be64toh(halves[0]), be64toh(halves[1]) } };
 		rule->family = family;
 		return true;
 	}
@@ -142,7 +138,7 @@ int prefix_parse(const char *text, struct rule *rule, char why[WHY_SIZE])
 	const char *slash = strchrnul(text, '/');
 	char address[INET6_ADDRSTRLEN], right[RULE_TEXT_SIZE];
 	unsigned int length;
-	struct address open;
+	struct mssbpf_address open;
 
 	*rule = (struct rule){};
 	if ((size_t)(slash - text) >= sizeof(address))
@@ -156,7 +152,7 @@ int prefix_parse(const char *text, struct rule *rule, char why[WHY_SIZE])
 		return refuse(why, "'%.60s': the length of an %s prefix is a number from 0 to %u", text,
 			      families[rule->family].name, families[rule->family].bits);
 	rule->length = length;
-	open = open_bits(rule->family, length);
+	open = open_bits(length);
 	if (!(rule->first.half[0] & open.half[0]) && !(rule->first.half[1] & open.half[1]))
 		return 0;
 	rule->first.half[0] &= ~open.half[0];
@@ -380,7 +376,7 @@ static __u16 flattening_mss(const struct flattening *flat)
 }
 
 /* Begins a range that has the limit of the innermost prefix; nothing is left of one that begins at the same address. */
-static void range_begin(struct flattening *flat, const struct address *first)
+static void range_begin(struct flattening *flat, const struct mssbpf_address *first)
 {
 	const struct rule_range range = { *first, flattening_mss(flat) };
 
@@ -391,12 +387,12 @@ static void range_begin(struct flattening *flat, const struct address *first)
 }
 
 /* Ends the prefixes that do not reach to the address; all if it is NULL. */
-static void prefixes_end(struct flattening *flat, const struct address *address)
+static void prefixes_end(struct flattening *flat, const struct mssbpf_address *address)
 {
 	while (flat->depth) {
 		const struct rule *inner = flat->open[flat->depth - 1];
-		const struct address all = open_bits(inner->family, 0);
-		struct address last = rule_last(inner);
+		const struct mssbpf_address all = open_bits(0);
+		struct mssbpf_address last = rule_last(inner);
 
 		if (address && address_compare(&last, address) >= 0)
 			return;
@@ -415,7 +411,7 @@ struct rule_range *rules_flatten(const struct rules *rules, enum mssbpf_family f
 
 	if (!flat.list)
 		return NULL;
-	range_begin(&flat, &(struct address){});
+	range_begin(&flat, &(struct mssbpf_address){});
 	for (size_t i = 0; i < rules->count; i++) {
 		const struct rule *rule = &rules->list[i];
 

@@ -13,24 +13,19 @@
 #include <stddef.h>
 
 enum {
-	RULES_MAX = 1000000,	 /* in a set */
+	RULES_MAX = 500000,	 /* in a set */
 	RULE_LINE_MAX = 255,	 /* bytes of a line, without its end */
 	RULE_TEXT_SIZE = 80,	 /* of a rule or prefix as text, with the NUL */
 	RULES_FILE_MAX = 1 << 28 /* bytes */
 };
 
-/* An address of either family, in host order, upper half first; IPv4's stands in the lower 32 bits. */
-struct address {
-	__u64 half[2];
-};
-
 struct rule {
-	struct address first; /* of the prefix: its other bits are zero */
-	__u8 family;	      /* enum mssbpf_family */
-	__u8 length;	      /* bits */
-	__u16 mss;	      /* bytes, or MSSBPF_MSS_NONE */
-	bool by_mtu;	      /* it was given as an MTU; not known of rules in the kernel */
-	unsigned int line;    /* where it stands in the file, 0 if in none */
+	struct mssbpf_address first; /* of the prefix: its other bits are zero */
+	__u8 family;		     /* enum mssbpf_family */
+	__u8 length;		     /* bits */
+	__u16 mss;		     /* bytes, or MSSBPF_MSS_NONE */
+	bool by_mtu;		     /* it was given as an MTU; not known of rules in the kernel */
+	unsigned int line;	     /* where it stands in the file, 0 if in none */
 };
 
 /* Each prefix once; IPv4's first, each family by ascending address, shorter ones first. */
@@ -41,7 +36,7 @@ struct rules {
 
 /* Addresses from `first` to the next range's, or to the last there is. */
 struct rule_range {
-	struct address first;
+	struct mssbpf_address first;
 	__u16 mss; /* bytes, MSSBPF_MSS_NONE, or MSSBPF_MSS_OWN where no rule is for them */
 };
 

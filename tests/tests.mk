@@ -44,6 +44,7 @@ $(B)/unit_event: test_libs += $(shell $(PKG_CONFIG) --libs json-c)
 
 # What prog tests take of the loader.
 $(B)/prog_flips: $(B)/loader/maps.o
+$(B)/prog_rules $(B)/bench_rules: $(addprefix $(B)/loader/,rules.o rule_sets.o maps.o cli.o)
 
 $(B)/prog_%: $(B)/tests/prog/%.o $(test_library)
 	$(call say,LINK,$@)
@@ -59,10 +60,13 @@ check-unit: $(unit_tests)
 check-prog: $(prog_tests) $(benches)
 	$(Q)for test in $^; do $$test || exit 1; done
 
-.PHONY: bench bench-all bench-prog bench-forward bench-icount bench-scale
+.PHONY: bench bench-all bench-prog bench-rules bench-forward bench-icount bench-scale
 
 bench-prog: $(benches)
 	$(Q)for bench in $^; do $$bench || exit 1; done
+
+bench-rules: $(B)/bench_rules
+	$(Q)$<
 
 # Debian's python: another one may come first on PATH, without Debian's modules.
 python := /usr/bin/python3 -B

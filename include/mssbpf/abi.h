@@ -155,21 +155,67 @@ struct mssbpf_counters {
 	__u64 announced_bytes[MSSBPF_FAMILIES]; /* the sum of these MSS */
 };
 
+/* Of a set of rules. */
+enum {
+	MSSBPF_RULE_KEYS_IPV4 = 48, /* in a node */
+	MSSBPF_RULE_KEYS_IPV6 = 16,
+	MSSBPF_RULE_LEVELS = 5,		  /* of nodes at most */
+	MSSBPF_RULE_LEVELS_IPV4 = 4,	  /* of IPv4's */
+	MSSBPF_RULE_RANGES_MAX = 1 << 20, /* these take as many levels */
+};
+
+/* An address in host order, upper half first; IPv4's are the first bits, and zeros follow. */
+struct mssbpf_address {
+	__u64 half[2];
+};
+
 /*
- * Element of a set of rules, an array of its own for each device, in the map of maps `rules`; it is replaced as a
- * whole. Element 0 has the numbers of IPv4 and of IPv6 ranges. Behind it stand these: IPv4's, then IPv6's, each by
- * ascending `first`, the first of all being 0. A range ends where the next begins, and has the limit of the longest
- * prefix that it lies in. Behind the ranges, up to the end, stand the prefixes themselves, for the loader.
+ * Set of rules: an array of its own for each device, in the map of maps `rules`; it is replaced as a whole. Its
+ * elements:
+ *
+ * The head, element 0.
+ *
+ * For each family a tree over ranges of addresses, by levels from the root down, each level's nodes side by side. A
+ * range ends where the next begins, and has the limit of the longest prefix that it lies in. The nodes of the last
+ * level have all ranges, as many in each as it has keys: by ascending first address, the first of all being zero. Those
+ * of the others have the first addresses of as many nodes below: of n keys, key i of node j is for node j * n + i. What
+ * is not used at the end of a level has the address of all ones, and the limit of the last range.
+ *
+ * The prefixes themselves, for the loader.
  */
-struct mssbpf_rule {
-	union {
-		__u64 first[2];	 /* address in host order, upper half first; IPv4: in the lower half */
-		__u64 ranges[2]; /* in element 0: how many, IPv4 and IPv6 */
-	};
-	__u16 mss;   /* largest MSS let through, MSSBPF_MSS_NONE or, in ranges, MSSBPF_MSS_OWN */
-	__u8 family; /* enum mssbpf_family, of a prefix */
-	__u8 length; /* bits, of a prefix */
+struct mssbpf_rule_head {
+	__u32 levels[MSSBPF_FAMILIES];
+	__u32 begin[MSSBPF_FAMILIES][MSSBPF_RULE_LEVELS + 1]; /* of each level, and of what follows: elements */
+	__u32 prefixes;					      /* how many */
+};
+
+/* The MSS, in the last level: the largest let through, MSSBPF_MSS_NONE or MSSBPF_MSS_OWN. */
+struct mssbpf_rule_ipv4 {
+	__u32 first[MSSBPF_RULE_KEYS_IPV4];
+	__u16 mss[MSSBPF_RULE_KEYS_IPV4];
+};
+
+struct mssbpf_rule_ipv6 {
+	__u64 upper[MSSBPF_RULE_KEYS_IPV6]; /* halves of first addresses, apart: the lower are seldom needed */
+	__u16 mss[MSSBPF_RULE_KEYS_IPV6];
+	__u64 lower[MSSBPF_RULE_KEYS_IPV6];
+};
+
+struct mssbpf_rule_prefix {
+	struct mssbpf_address first;
+	__u16 mss;   /* or MSSBPF_MSS_NONE */
+	__u8 family; /* enum mssbpf_family */
+	__u8 length; /* bits */
 	__u32 padding;
+};
+
+enum { MSSBPF_RULE_PREFIXES = sizeof(struct mssbpf_rule_ipv6) / sizeof(struct mssbpf_rule_prefix) }; /* in an element */
+
+union mssbpf_rule_element {
+	struct mssbpf_rule_head head;
+	struct mssbpf_rule_ipv4 ipv4;
+	struct mssbpf_rule_ipv6 ipv6;
+	struct mssbpf_rule_prefix prefixes[MSSBPF_RULE_PREFIXES];
 };
 
 /* The one value of the map `watch`, which loader and programs share. */

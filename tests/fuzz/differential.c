@@ -320,8 +320,6 @@ static void change_rules(uint64_t seed)
 
 		for (int byte = 0; byte < 16; byte++)
 			rule.first.half[byte / 8] |= (uint64_t)from->address[byte] << (7 - byte % 8) * 8;
-		if (rule.family == MSSBPF_IPV4)
-			rule.first = (struct address){ { 0, rule.first.half[0] >> 32 } };
 		err = rules_set(&rules, &rule);
 	}
 	err = err ?: rule_set_put(&maps, OBJECT_IFINDEX, &rules) ?: maps_rules_get(&maps, OBJECT_IFINDEX, &rules_place);

@@ -118,6 +118,17 @@ void object_close(struct object *object)
 	object->skeleton = NULL;
 }
 
+struct maps object_maps(const struct object *object)
+{
+	return (struct maps){ .lock = -1,
+			      .limits = object->limits,
+			      .counters = object->counters,
+			      .baseline = bpf_map__fd(object->skeleton->maps.baseline),
+			      .rules = bpf_map__fd(object->skeleton->maps.rules),
+			      .change = bpf_program__fd(object->skeleton->progs.mssbpf_change),
+			      .max_entries = MAP_ENTRIES };
+}
+
 bool object_has_check_mtu(const struct object *object)
 {
 	return object->skeleton->rodata->has_check_mtu;

@@ -9,6 +9,7 @@
 #include "packet.h"
 
 #include <linux/bpf.h>
+#include <maps.h>
 #include <mssbpf/abi.h>
 
 enum {
@@ -41,6 +42,9 @@ int object_open(struct object *object);
 /* Likewise, with a layout of the caller's instead of the kernel's. */
 int object_open_with(struct object *object, const struct mssbpf_route_layout *layout);
 void object_close(struct object *object);
+
+/* The object's maps, as the loader has them open. */
+struct maps object_maps(const struct object *object);
 
 /* Tells whether the programs can read a device's MTU on this kernel. */
 bool object_has_check_mtu(const struct object *object);

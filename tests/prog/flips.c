@@ -153,12 +153,7 @@ static int setup(void **state)
 		return 0;
 	if (object_open(&object))
 		return -1;
-	maps = (struct maps){ .lock = -1,
-			      .limits = object.limits,
-			      .counters = object.counters,
-			      .baseline = bpf_map__fd(object.skeleton->maps.baseline),
-			      .rules = bpf_map__fd(object.skeleton->maps.rules),
-			      .change = bpf_program__fd(object.skeleton->progs.mssbpf_change) };
+	maps = object_maps(&object);
 	return 0;
 }
 
