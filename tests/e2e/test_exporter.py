@@ -220,10 +220,13 @@ def test_pins_come_and_go_all_the_time(pair):
     with exporter.running(namespace=pair.a) as process:
         other = subprocess.Popen(["sh", "-c", script], start_new_session=True)
         try:
-            seen = set()
-            for _ in range(300):
-                seen.add(len(exporter.read(exporter.page(pair.a))))
+            seen, number, deadline = set(), 0, time.monotonic() + 6 * PATIENCE
+            while number < 300 or (len(seen) < 2 and time.monotonic() < deadline):
+                status, _, body = exporter.get(pair.a, "/metrics")
+                assert status == 200, exporter.said(process)
+                seen.add(len(exporter.read(body.decode())))
                 time.sleep(0.01)
+                number += 1
         finally:
             os.killpg(other.pid, signal.SIGKILL)
             other.wait()
