@@ -304,8 +304,8 @@ def test_filter_ahead(pair, name):
 def test_filters_that_do_no_harm(pair):
     """Behind ours, on the other side, or for packets that have no SYN."""
     program.attach(pair.a, "v0", "--mtu", 1400, "--hook", "clsact", "--direction", "both")
-    add_filter(pair, "egress", 78, "ip", *ALL)
-    add_filter(pair, "egress", 7, "arp", *ALL)
+    add_filter(pair, "egress", 78, "ip", *ALL, "flowid", "1:1")
+    add_filter(pair, "egress", 7, "arp", *ALL, "flowid", "1:1")
     healthy(pair.a)
     delete_filter(pair, "egress", 7)
     delete_filter(pair, "egress", 78)
