@@ -80,27 +80,29 @@ static __always_inline enum mssbpf_result options_walk(const void *data, const v
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < TCP_OPTIONS_MAX; i++) {
 		const __u8 *option;
-		__u32 next;
+		__u32 next, kind;
 		__u16 mss;
 
 		forget(*walk);
 		next = walk->next;
 		option = data + offset + next;
-		if (next >= walk->length || (const void *)(option + 1) > end || option[0] == TCP_OPTION_END)
+		if (next >= walk->length || (const void *)(option + 1) > end)
 			break;
-		if (option[0] == TCP_OPTION_NOP) {
+		kind = option[0];
+		if (kind == TCP_OPTION_END)
+			break;
+		if (kind == TCP_OPTION_NOP) {
 			walk->next = next + 1;
 			continue;
 		}
-		if (next + 2 > length || (const void *)(option + 2) > end || option[1] < 2 ||
-		    next + option[1] > length) {
+		if ((const void *)(option + 2) > end || option[1] < 2 || next + option[1] > walk->length) {
 			walk->result = MSSBPF_MALFORMED;
 			break;
 		}
 		walk->next = next + option[1];
-		if (option[0] == TCP_OPTION_AO)
+		if (kind == TCP_OPTION_AO)
 			walk->result = MSSBPF_TCP_AO;
-		if (option[0] != TCP_OPTION_MSS)
+		if (kind != TCP_OPTION_MSS)
 			continue;
 		if (option[1] != TCP_OPTION_MSS_LENGTH || (const void *)(option + TCP_OPTION_MSS_LENGTH) > end) {
 			walk->result = MSSBPF_MALFORMED;

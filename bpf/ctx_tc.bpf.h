@@ -13,12 +13,13 @@
 
 static __always_inline const void *tc_data(const struct __sk_buff *skb)
 {
-	return (const void *)(long)skb->data;
+	/* Volatile, so that the compiler does not cut the pointer to 32 bits, which the verifier takes for none. */
+	return (const void *)(long)*(const volatile __u32 *)&skb->data;
 }
 
 static __always_inline const void *tc_end(const struct __sk_buff *skb)
 {
-	return (const void *)(long)skb->data_end;
+	return (const void *)(long)*(const volatile __u32 *)&skb->data_end;
 }
 
 /* Set by the loader: this kernel has bpf_check_mtu() (Linux 5.12). Without, the verifier never sees the call. */

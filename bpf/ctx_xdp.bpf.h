@@ -320,7 +320,8 @@ static __always_inline int xdp_option_add(struct xdp_md *xdp, const struct syn *
 	if (syn->version == 4)
 		xdp_field_add(xdp, syn->ip_offset + IPV4_CHECKSUM, grown, true);
 	xdp_field_add(xdp, syn->ip_offset + (syn->version == 4 ? IPV4_LENGTH : IPV6_LENGTH), grown, false);
-	/* What follows the IP packet in a PPPoE frame is padding, too; without one, the packet ends before UNBOUNDED. */
+	/* What follows the IP packet in a PPPoE frame is padding, too; without one, the packet ends before UNBOUNDED.
+	 */
 	if (syn->ip_end + grown > notes->packet_end)
 		xdp_field_add(xdp, syn->ip_offset - sizeof(struct pppoe_header) + PPPOE_LENGTH,
 			      syn->ip_end + grown - notes->packet_end, false);

@@ -20,6 +20,15 @@ struct {
 	__type(value, struct mssbpf_limit);
 } limits SEC(".maps");
 
+/* Orders (union mssbpf_order), by slot; 0 where no entry has the slot. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE); /* for the loader, which looks for zeros */
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} orders SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -28,7 +37,7 @@ struct {
 	__type(value, struct mssbpf_counters);
 } counters SEC(".maps");
 
-/* The loader's own, as is `meta`: what the counters were when they were last reset. */
+/* The loader's own, as are `limits` and `meta`: what the counters were when they were last reset. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -83,15 +92,17 @@ static __always_inline void cell_add(struct mssbpf_counters *counters, __u32 cel
 }
 
 /* Counts a packet that is a SYN, perhaps; `announced` is its MSS, 0 when none was read. */
-static __always_inline void count(const struct mssbpf_key *key, const struct syn *syn, enum mssbpf_result result,
+static __always_inline void count(struct mssbpf_counters *counter, const struct syn *syn, enum mssbpf_result result,
 				  __u16 announced)
 {
-	struct mssbpf_counters *counter = bpf_map_lookup_elem(&counters, key);
 	__u32 family = syn_family(syn);
 
-	if (!counter || syn->version == 0)
+	if (syn->version == 0)
 		return;
-	cell_add(counter, (family * MSSBPF_KINDS + syn_kind(syn)) * MSSBPF_RESULTS + result, 1);
+	cell_add(counter,
+		 offsetof(struct mssbpf_counters, packets) / sizeof(__u64) +
+			 (family * MSSBPF_KINDS + syn_kind(syn)) * MSSBPF_RESULTS + result,
+		 1);
 	if (!announced)
 		return;
 	cell_add(counter,

@@ -236,16 +236,24 @@ static __noinline int xdp_tell(struct xdp_md *xdp, const struct mssbpf_key *key,
 static __always_inline void packet_handle(void *ctx, enum hook hook, const struct mssbpf_key *key,
 					  enum parse_verdict verdict, struct syn *syn, struct notes *notes)
 {
-	const struct mssbpf_limit *limit = bpf_map_lookup_elem(&limits, key);
+	struct mssbpf_counters *counter = bpf_map_lookup_elem(&counters, key);
 	struct outcome outcome = { .unused = 1 };
 	union mssbpf_order order;
+	const __u64 *word;
+	__u32 slot;
 
-	if (!limit)
+	if (!counter)
+		return;
+	slot = counter->slot;
+	word = bpf_map_lookup_elem(&orders, &slot);
+	if (!word)
+		return;
+	order.word = *(const volatile __u64 *)word;
+	if (!order.word)
 		return;
 	forget(*syn);
 	if (notes)
 		forget(*notes);
-	order.word = *(const volatile __u64 *)&limit->order.word;
 
 	if (verdict == PARSE_SYN)
 		outcome.result = syn_clamp(ctx, hook, key, syn, notes, &order, &outcome);
@@ -255,7 +263,7 @@ static __always_inline void packet_handle(void *ctx, enum hook hook, const struc
 	if (unlikely(watch.verify) &&
 	    (hook == HOOK_XDP ? xdp_is_marked(ctx, watch.verify) : tc_is_marked(ctx, watch.verify)))
 		return;
-	count(key, syn, outcome.result, outcome.before);
+	count(counter, syn, outcome.result, outcome.before);
 	if (unlikely(watch.until) && syn->version != 0) {
 		if (hook == HOOK_XDP)
 			xdp_tell(ctx, key, syn, &outcome);
@@ -274,7 +282,9 @@ static __noinline int tc_slow(struct __sk_buff *skb, enum mssbpf_link link, enum
 	enum parse_verdict verdict;
 	struct syn syn;
 
-	verdict = tc_parse_pulling(skb, link, &syn);
+	verdict = tc_parse(skb, link, PARSE_GLANCE, &syn);
+	if (unlikely(verdict == PARSE_SHORT))
+		verdict = tc_parse_pulling(skb, link, &syn);
 	if (verdict != PARSE_OTHER)
 		packet_handle(skb, HOOK_TC, &key, verdict, &syn, NULL);
 	return TC_ACT_UNSPEC;
@@ -349,27 +359,32 @@ int mssbpf_xdp_egress(struct xdp_md *xdp)
 }
 
 /*
- * Changes an entry of `limits` in its place; never attached, but run by the loader on a struct mssbpf_change. Returns
- * 0, or 1 when there is no such entry. An update by bpf(2) puts a new entry in the place of the old one, and since
- * Linux 6.1 the old one's memory goes to the next new entry at once: a program that has just found it there would obey
- * the order of another interface.
+ * Changes an entry of `limits` and its order, both or neither; never attached, but run by the loader on a struct
+ * mssbpf_change. Returns 0, or 1 when there is no such entry. The order is one store of eight bytes.
  */
 SEC("tc")
 int mssbpf_change(struct __sk_buff *skb)
 {
-	enum { RECORD = offsetof(struct mssbpf_limit, mtu) }; /* behind the order */
+	enum { RECORD = offsetof(struct mssbpf_limit, mtu) }; /* behind the order and its slot */
 	struct mssbpf_limit *limit;
 	union mssbpf_order order;
 	struct mssbpf_key key;
+	__u64 *word;
+	__u32 slot;
 
 	if (bpf_skb_load_bytes(skb, offsetof(struct mssbpf_change, key), &key, sizeof(key)) ||
 	    bpf_skb_load_bytes(skb, offsetof(struct mssbpf_change, limit.order), &order, sizeof(order)))
 		return 1;
 	limit = bpf_map_lookup_elem(&limits, &key);
-	if (!limit || bpf_skb_load_bytes(skb, offsetof(struct mssbpf_change, limit) + RECORD, (void *)limit + RECORD,
-					 sizeof(*limit) - RECORD))
+	if (!limit)
 		return 1;
-	*(volatile __u64 *)&limit->order.word = order.word;
+	slot = limit->slot;
+	word = bpf_map_lookup_elem(&orders, &slot);
+	if (!word || bpf_skb_load_bytes(skb, offsetof(struct mssbpf_change, limit) + RECORD, (void *)limit + RECORD,
+					sizeof(*limit) - RECORD))
+		return 1;
+	limit->order.word = order.word;
+	*(volatile __u64 *)word = order.word;
 	return 0;
 }
 

@@ -327,6 +327,11 @@ static __always_inline enum parse_verdict parse_ethernet(const void *data, const
 	if ((const void *)(ethernet + 1) > end)
 		return PARSE_SHORT;
 	walk.protocol = ethernet->h_proto;
+	/* Most have no tag: at a glance, all offsets in them are constants. */
+	if (depth == PARSE_GLANCE && likely(walk.protocol == bpf_htons(ETH_P_IP)))
+		return parse_ip(data, end, sizeof(*ethernet), bpf_htons(ETH_P_IP), depth, syn, notes);
+	if (depth == PARSE_GLANCE && likely(walk.protocol == bpf_htons(ETH_P_IPV6)))
+		return parse_ip(data, end, sizeof(*ethernet), bpf_htons(ETH_P_IPV6), depth, syn, notes);
 	for (int i = 0; i < VLAN_TAGS_MAX; i++) {
 		const struct vlan_tag *tag;
 

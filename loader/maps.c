@@ -126,18 +126,55 @@ static int value_set(int map, const struct mssbpf_key *key, const void *value, _
 	return err;
 }
 
-static int counters_zero(const struct maps *maps, const struct mssbpf_key *key)
+/* Makes or replaces counters of zero, which lead the programs to the order in the slot. */
+static int counters_begin(const struct maps *maps, const struct mssbpf_key *key, __u32 slot)
 {
 	int cpus = libbpf_num_possible_cpus(), err;
-	struct mssbpf_counters *zero;
+	struct mssbpf_counters *each;
 
 	if (cpus < 0)
 		return cpus;
-	zero = calloc(cpus, sizeof(*zero));
-	if (!zero)
+	each = calloc(cpus, sizeof(*each));
+	if (!each)
 		return -ENOMEM;
-	err = value_set(maps->counters, key, zero, BPF_ANY);
-	free(zero);
+	for (int cpu = 0; cpu < cpus; cpu++)
+		each[cpu].slot = slot;
+	err = value_set(maps->counters, key, each, BPF_ANY);
+	free(each);
+	return err;
+}
+
+/* Takes a slot for an order, or frees it when the order is 0. */
+static int slot_set(const struct maps *maps, __u32 slot, __u64 word)
+{
+	return bpf_map_update_elem(maps->orders, &slot, &word, BPF_ANY);
+}
+
+/* Finds a free slot. Returns -E2BIG when there is none. */
+static int slot_find(const struct maps *maps, __u32 *slot)
+{
+	static __u32 next; /* most likely free: behind the last */
+
+	for (__u32 i = 0; i < maps->max_entries; i++) {
+		*slot = next++ % maps->max_entries;
+		if (!((const volatile __u64 *)maps->slots)[*slot])
+			return 0;
+	}
+	return -E2BIG;
+}
+
+int maps_reap(const struct maps *maps, const struct entry *entries, size_t count)
+{
+	bool *used = calloc(maps->max_entries + 1, sizeof(*used));
+	int err = used ? 0 : -ENOMEM;
+
+	for (size_t i = 0; i < count && !err; i++)
+		if (entries[i].limit.slot < maps->max_entries)
+			used[entries[i].limit.slot] = true;
+	for (__u32 slot = 0; slot < maps->max_entries && !err; slot++)
+		if (maps->slots[slot] && !used[slot])
+			err = slot_set(maps, slot, 0);
+	free(used);
 	return err;
 }
 
@@ -159,17 +196,30 @@ static int limit_change(const struct maps *maps, const struct mssbpf_key *key, c
 	return err ?: run.retval ? -ENOENT : 0;
 }
 
+/* Makes an entry: its order first, then what leads the programs there, then the record. */
+static int entry_make(const struct maps *maps, const struct mssbpf_key *key, const struct mssbpf_limit *limit)
+{
+	struct mssbpf_limit record = *limit;
+	int err = slot_find(maps, &record.slot);
+
+	if (err)
+		return err;
+	err = slot_set(maps, record.slot, record.order.word);
+	err = err ?: key_delete(maps->baseline, key);
+	err = err ?: counters_begin(maps, key, record.slot);
+	err = err ?: value_set(maps->limits, key, &record, BPF_NOEXIST);
+	if (err) {
+		key_delete(maps->counters, key);
+		slot_set(maps, record.slot, 0);
+	}
+	return err;
+}
+
 int maps_entry_set(const struct maps *maps, const struct mssbpf_key *key, const struct mssbpf_limit *limit)
 {
 	int err = limit_change(maps, key, limit);
 
-	if (err != -ENOENT)
-		return err;
-	err = key_delete(maps->baseline, key) ?: counters_zero(maps, key);
-	err = err ?: value_set(maps->limits, key, limit, BPF_NOEXIST);
-	if (err)
-		key_delete(maps->counters, key);
-	return err;
+	return err == -ENOENT ? entry_make(maps, key, limit) : err;
 }
 
 int maps_entry_get(const struct maps *maps, const struct mssbpf_key *key, struct mssbpf_limit *limit)
@@ -202,12 +252,17 @@ int maps_entry_remove(const struct maps *maps, const struct mssbpf_key *key)
 {
 	const struct mssbpf_key other = { key->ifindex, !key->direction };
 	struct mssbpf_limit limit;
+	int found = maps_entry_get(maps, key, &limit), err;
 	__u16 rules;
-	int err = maps_rules_get(maps, key->ifindex, &rules);
 
-	err = err ?: key_delete(maps->limits, key);
+	if (found && found != -ENOENT)
+		return found;
+	err = maps_rules_get(maps, key->ifindex, &rules);
 	err = err ?: key_delete(maps->counters, key);
 	err = err ?: key_delete(maps->baseline, key);
+	if (!found)
+		err = err ?: slot_set(maps, limit.slot, 0);
+	err = err ?: key_delete(maps->limits, key);
 	if (!err && rules && maps_entry_get(maps, &other, &limit) == -ENOENT)
 		err = key_delete(maps->rules, &(__u32){ rules - 1 });
 	return err;

@@ -22,10 +22,12 @@ struct maps {
 	int lock;	 /* -1: nothing is pinned, the other fds are -1 too */
 	int limits;
 	int counters;
+	int orders;
 	int baseline;
 	int rules;  /* a map of maps */
 	int events; /* likewise */
 	int watch;
+	const __u64 *slots;				/* what is in orders, max_entries of them */
 	int change;					/* the program that changes entries of limits */
 	int programs[PROGRAM_KINDS][MSSBPF_DIRECTIONS]; /* fds, after pins_create() */
 	bool outdated;					/* attached programs came from another build */
@@ -53,6 +55,11 @@ int maps_count(const struct maps *maps, const struct mssbpf_key *key, struct mss
  * maps are full, or another -errno.
  */
 int maps_entry_set(const struct maps *maps, const struct mssbpf_key *key, const struct mssbpf_limit *limit);
+
+/*
+ * Frees the slots of orders that none of the entries has: those of a command that was killed. Returns 0 or -errno.
+ */
+int maps_reap(const struct maps *maps, const struct entry *entries, size_t count);
 
 /* Reads one entry. Returns 0, -ENOENT when there is none or nothing is pinned, or another -errno. */
 int maps_entry_get(const struct maps *maps, const struct mssbpf_key *key, struct mssbpf_limit *limit);

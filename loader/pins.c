@@ -22,12 +22,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const struct maps nothing = {
-	.lock = -1, .limits = -1, .counters = -1, .baseline = -1, .rules = -1, .events = -1, .watch = -1, .change = -1
-};
+static const struct maps nothing = { .lock = -1,
+				     .limits = -1,
+				     .counters = -1,
+				     .orders = -1,
+				     .baseline = -1,
+				     .rules = -1,
+				     .events = -1,
+				     .watch = -1,
+				     .change = -1 };
 
 /* The maps, in the skeleton and in the folder; `meta` is opened only to be read or written. */
 static const struct {
@@ -43,6 +50,8 @@ static const struct {
 	  sizeof(struct mssbpf_key), sizeof(struct mssbpf_limit), true, true },
 	{ "counters", offsetof(struct maps, counters), offsetof(struct mssbpf_bpf, maps.counters),
 	  BPF_MAP_TYPE_PERCPU_HASH, sizeof(struct mssbpf_key), sizeof(struct mssbpf_counters), true, true },
+	{ "orders", offsetof(struct maps, orders), offsetof(struct mssbpf_bpf, maps.orders), BPF_MAP_TYPE_ARRAY,
+	  sizeof(__u32), sizeof(__u64), true, false },
 	{ "baseline", offsetof(struct maps, baseline), offsetof(struct mssbpf_bpf, maps.baseline), BPF_MAP_TYPE_HASH,
 	  sizeof(struct mssbpf_key), sizeof(struct mssbpf_counters), true, true },
 	{ "rules", offsetof(struct maps, rules), offsetof(struct mssbpf_bpf, maps.rules), BPF_MAP_TYPE_ARRAY_OF_MAPS,
@@ -237,6 +246,12 @@ int pins_peek(struct maps *maps)
 	return maps->limits < 0 ? maps->limits : 0;
 }
 
+/* The bytes of the map `orders`, of which the kernel maps whole pages. */
+static size_t slots_size(const struct maps *maps)
+{
+	return maps->max_entries * sizeof(*maps->slots);
+}
+
 /* Opens the maps in the folder, which is there. Says what is wrong. */
 static int folder_open(struct maps *maps)
 {
@@ -253,6 +268,11 @@ static int folder_open(struct maps *maps)
 	if (err)
 		return pins_complain(maps->folder, err);
 	maps->max_entries = info.max_entries;
+	maps->slots = mmap(NULL, slots_size(maps), PROT_READ, MAP_SHARED, maps->orders, 0);
+	if (maps->slots == MAP_FAILED) {
+		maps->slots = NULL;
+		return pins_complain(maps->folder, -errno);
+	}
 	maps->abilities = meta.abilities;
 	maps->outdated = meta.build != build_hash();
 	return 0;
@@ -306,6 +326,8 @@ void pins_release(struct maps *maps)
 	for (size_t i = 0; i < ARRAY_SIZE(map_kinds); i++)
 		if (*map_fd(maps, i) >= 0)
 			close(*map_fd(maps, i));
+	if (maps->slots)
+		munmap((void *)maps->slots, slots_size(maps));
 	if (maps->change >= 0)
 		close(maps->change);
 	if (maps->lock >= 0)

@@ -123,13 +123,18 @@ enum mssbpf_clsact {
 
 #define MSSBPF_ORIGIN_SIZE 240
 
-/* Value of the map `limits`: the order, and the loader's record of where it came from, and since when. */
+/*
+ * Value of the map `limits`, the loader's record of an entry: the order, which the programs read in the map `orders`,
+ * where it came from, and since when.
+ */
 struct mssbpf_limit {
 	union mssbpf_order order;
+	__u32 slot;  /* of the order in `orders`; the same in `counters` */
 	__u32 mtu;   /* the MTU the limits were derived from, bytes */
 	__u8 source; /* enum mssbpf_source */
 	__u8 clsact; /* enum mssbpf_clsact */
 	__u16 padding;
+	__u32 padding_too;
 	__u64 passed[MSSBPF_DIRECTIONS]; /* packets that the device had counted, each way, when counting began here */
 	char origin[MSSBPF_ORIGIN_SIZE]; /* text for COMPUTED, with its NUL */
 };
@@ -148,8 +153,12 @@ struct mssbpf_change {
 #define MSSBPF_BUCKET_BOUNDS 536, 1220, 1360, 1380, 1400, 1412, 1420, 1436, 1440, 1448, 1452, 1460
 enum { MSSBPF_BUCKETS = 13 };
 
-/* Value of the per-CPU map `counters`; of the map `baseline`, sums that count as zero since the last reset. */
+/*
+ * Value of the per-CPU map `counters`, whose entries the programs look for: one lookup for all; of the map `baseline`,
+ * sums that count as zero since the last reset.
+ */
 struct mssbpf_counters {
+	__u64 slot; /* of the order in the array `orders`; in sums, nothing */
 	__u64 packets[MSSBPF_FAMILIES][MSSBPF_KINDS][MSSBPF_RESULTS];
 	__u64 announced[MSSBPF_FAMILIES][MSSBPF_BUCKETS];
 	__u64 announced_bytes[MSSBPF_FAMILIES]; /* the sum of these MSS */

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <abilities.h>
@@ -60,6 +61,8 @@ static int load(struct object *object, struct bpf_program *const programs[OBJECT
 	bpf_map__set_max_entries(object->skeleton->maps.limits, MAP_ENTRIES);
 	bpf_map__set_max_entries(object->skeleton->maps.counters, MAP_ENTRIES);
 	bpf_map__set_max_entries(object->skeleton->maps.rules, MAP_ENTRIES);
+	bpf_map__set_max_entries(object->skeleton->maps.orders, MAP_ENTRIES);
+	bpf_map__set_max_entries(object->skeleton->maps.baseline, MAP_ENTRIES);
 	err = mssbpf_bpf__load(object->skeleton);
 	if (err)
 		goto out;
@@ -67,7 +70,10 @@ static int load(struct object *object, struct bpf_program *const programs[OBJECT
 		object->program[i].fd = bpf_program__fd(programs[i]);
 		object->program[i].verified = verified_instructions(logs + i * LOG_SIZE);
 	}
-	object->limits = bpf_map__fd(object->skeleton->maps.limits);
+	object->orders = bpf_map__fd(object->skeleton->maps.orders);
+	object->slots = mmap(NULL, MAP_ENTRIES * sizeof(*object->slots), PROT_READ, MAP_SHARED, object->orders, 0);
+	if (object->slots == MAP_FAILED)
+		err = -errno;
 	object->counters = bpf_map__fd(object->skeleton->maps.counters);
 out:
 	free(logs);
@@ -121,8 +127,10 @@ void object_close(struct object *object)
 struct maps object_maps(const struct object *object)
 {
 	return (struct maps){ .lock = -1,
-			      .limits = object->limits,
+			      .limits = bpf_map__fd(object->skeleton->maps.limits),
 			      .counters = object->counters,
+			      .orders = object->orders,
+			      .slots = object->slots,
 			      .baseline = bpf_map__fd(object->skeleton->maps.baseline),
 			      .rules = bpf_map__fd(object->skeleton->maps.rules),
 			      .change = bpf_program__fd(object->skeleton->progs.mssbpf_change),
@@ -134,23 +142,30 @@ bool object_has_check_mtu(const struct object *object)
 	return object->skeleton->rodata->has_check_mtu;
 }
 
+/* Tests have few interfaces of small numbers: each entry has a slot of its own. */
+static __u32 slot_of(struct mssbpf_key key)
+{
+	return (key.ifindex * MSSBPF_DIRECTIONS + key.direction) % MAP_ENTRIES;
+}
+
 int object_set_limit(const struct object *object, struct mssbpf_key key, union mssbpf_order order)
 {
-	struct mssbpf_limit limit = { .order = order, .mtu = 1400 };
-
-	return bpf_map_update_elem(object->limits, &key, &limit, BPF_ANY);
+	return bpf_map_update_elem(object->orders, &(__u32){ slot_of(key) }, &order, BPF_ANY);
 }
 
 int object_delete_limit(const struct object *object, struct mssbpf_key key)
 {
-	return bpf_map_delete_elem(object->limits, &key);
+	return object_set_limit(object, key, (union mssbpf_order){ .word = 0 });
 }
 
 int object_reset_counters(const struct object *object, struct mssbpf_key key)
 {
-	struct mssbpf_counters *zeros = calloc(libbpf_num_possible_cpus(), sizeof(*zeros));
-	int err = zeros ? bpf_map_update_elem(object->counters, &key, zeros, BPF_ANY) : -ENOMEM;
+	int cpus = libbpf_num_possible_cpus(), err;
+	struct mssbpf_counters *zeros = calloc(cpus, sizeof(*zeros));
 
+	for (int i = 0; i < cpus && zeros; i++)
+		zeros[i].slot = slot_of(key);
+	err = zeros ? bpf_map_update_elem(object->counters, &key, zeros, BPF_ANY) : -ENOMEM;
 	free(zeros);
 	return err;
 }
@@ -170,6 +185,7 @@ int object_read_counters(const struct object *object, struct mssbpf_key key, str
 	memset(sum, 0, sizeof(*sum));
 	for (int i = 0; !err && i < cpus * CELLS; i++)
 		((__u64 *)sum)[i % CELLS] += ((const __u64 *)counters)[i];
+	sum->slot = 0;
 	free(counters);
 	return err;
 }

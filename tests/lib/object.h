@@ -30,7 +30,8 @@ struct object_program {
 struct object {
 	struct mssbpf_bpf *skeleton;
 	struct object_program program[OBJECT_PROGRAMS];
-	int limits, counters; /* maps */
+	int counters, orders; /* maps */
+	const __u64 *slots;   /* what is in orders */
 };
 
 /* Why programs cannot be loaded here, whatever they are; NULL if they can. */
@@ -49,11 +50,11 @@ struct maps object_maps(const struct object *object);
 /* Tells whether the programs can read a device's MTU on this kernel. */
 bool object_has_check_mtu(const struct object *object);
 
-/* Makes or replaces an entry of the map `limits`. All return 0 or -errno. */
+/* Sets the order for an entry, or takes it away. All return 0 or -errno. */
 int object_set_limit(const struct object *object, struct mssbpf_key key, union mssbpf_order order);
 int object_delete_limit(const struct object *object, struct mssbpf_key key);
 
-/* Makes an entry of the map `counters` with zeros on all CPUs; sums up the CPUs. */
+/* Makes an entry, with zeros on all CPUs; takes it away; sums up the CPUs. */
 int object_reset_counters(const struct object *object, struct mssbpf_key key);
 int object_delete_counters(const struct object *object, struct mssbpf_key key);
 int object_read_counters(const struct object *object, struct mssbpf_key key, struct mssbpf_counters *sum);

@@ -114,8 +114,8 @@ static void check_program(void)
 	unsigned long passed;
 	pthread_t thread;
 
-	assert_int_equal(object_set_limit(&object, key, current->orders[1]), 0);
-	assert_int_equal(object_reset_counters(&object, key), 0);
+	assert_int_equal(maps_entry_remove(&maps, &key), 0);
+	assert_int_equal(maps_entry_set(&maps, &key, &(struct mssbpf_limit){ .order = current->orders[1] }), 0);
 	done = false;
 	assert_int_equal(pthread_create(&thread, NULL, change, NULL), 0);
 	passed = pass_all();
