@@ -70,6 +70,7 @@ static int load(struct object *object, struct bpf_program *const programs[OBJECT
 		object->program[i].fd = bpf_program__fd(programs[i]);
 		object->program[i].verified = verified_instructions(logs + i * LOG_SIZE);
 	}
+	object->limits = bpf_map__fd(object->skeleton->maps.limits);
 	object->orders = bpf_map__fd(object->skeleton->maps.orders);
 	object->slots = mmap(NULL, MAP_ENTRIES * sizeof(*object->slots), PROT_READ, MAP_SHARED, object->orders, 0);
 	if (object->slots == MAP_FAILED)
@@ -127,7 +128,7 @@ void object_close(struct object *object)
 struct maps object_maps(const struct object *object)
 {
 	return (struct maps){ .lock = -1,
-			      .limits = bpf_map__fd(object->skeleton->maps.limits),
+			      .limits = object->limits,
 			      .counters = object->counters,
 			      .orders = object->orders,
 			      .slots = object->slots,
@@ -150,7 +151,10 @@ static __u32 slot_of(struct mssbpf_key key)
 
 int object_set_limit(const struct object *object, struct mssbpf_key key, union mssbpf_order order)
 {
-	return bpf_map_update_elem(object->orders, &(__u32){ slot_of(key) }, &order, BPF_ANY);
+	const struct mssbpf_limit limit = { .order = order, .slot = slot_of(key), .mtu = 1400 };
+	int err = bpf_map_update_elem(object->limits, &key, &limit, BPF_ANY);
+
+	return err ?: bpf_map_update_elem(object->orders, &limit.slot, &order, BPF_ANY);
 }
 
 int object_delete_limit(const struct object *object, struct mssbpf_key key)

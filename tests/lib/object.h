@@ -30,8 +30,8 @@ struct object_program {
 struct object {
 	struct mssbpf_bpf *skeleton;
 	struct object_program program[OBJECT_PROGRAMS];
-	int counters, orders; /* maps */
-	const __u64 *slots;   /* what is in orders */
+	int limits, counters, orders; /* maps */
+	const __u64 *slots;	      /* what is in orders */
 };
 
 /* Why programs cannot be loaded here, whatever they are; NULL if they can. */
