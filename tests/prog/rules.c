@@ -381,7 +381,9 @@ static void test_most(void **state)
 
 			for (int byte = 0; byte < 4; byte++)
 				address[end - 1 - byte] = number >> byte * 8;
-			check_address(&object.program[0], &rules, family == MSSBPF_IPV4 ? 4 : 6, address);
+			/* No other rule can be for it; to try all takes long where all is slow. */
+			check_address(&object.program[0], &(struct rules){ &rules.list[number / 2], 1 },
+				      family == MSSBPF_IPV4 ? 4 : 6, address);
 		}
 		free(rules.list);
 	}
