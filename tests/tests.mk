@@ -60,7 +60,7 @@ check-unit: $(unit_tests)
 check-prog: $(prog_tests) $(benches)
 	$(Q)for test in $^; do $$test || exit 1; done
 
-.PHONY: bench bench-all bench-prog bench-rules bench-forward bench-icount bench-scale
+.PHONY: bench bench-all bench-prog bench-rules bench-forward bench-icount bench-scale bench-exporter
 
 bench-prog: $(benches)
 	$(Q)for bench in $^; do $$bench || exit 1; done

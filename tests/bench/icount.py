@@ -18,13 +18,14 @@ import forward
 import table
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+PATIENCE = 10000  # no time is too long: the guest's clock runs ahead while it waits for the host
 
 
 def boot(kernel, command):
     """Runs a command in a guest; returns what it printed."""
     folder = ROOT / "build/vm" / kernel
     console, output = folder / "console", folder / "output"
-    (folder / "arguments").write_text("".join(f"{word}\0" for word in command))
+    (folder / "command").write_text("".join(f"{word}\0" for word in command))
     share = "local,security_model=none,readonly=on,multidevs=remap"
     subprocess.run((
         "qemu-system-x86_64", "-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-cpu", "max",
@@ -32,7 +33,7 @@ def boot(kernel, command):
         "-kernel", folder / "vmlinuz", "-initrd", folder / "initramfs",
         "-append", "console=ttyS0 loglevel=5 panic=-1 oops=panic mitigations=off nowatchdog clocksource=tsc tsc=reliable "
         # A nanosecond of the guest's clock is an instruction; not to be measured by the guest.
-        f"tsc_early_khz=1000000 GUEST=tests/bench/guest VM_FOLDER={folder.relative_to(ROOT)}",
+        f"tsc_early_khz=1000000 VM_RUN=command VM_FOLDER={folder.relative_to(ROOT)} MSSBPF_TEST_PATIENCE={PATIENCE}",
         "-serial", f"file:{console}", "-serial", f"file:{output}",
         "-fsdev", f"{share},id=host,path=/", "-device", "virtio-9p-pci,fsdev=host,mount_tag=host",
         "-fsdev", f"{share},id=checkout,path={ROOT}", "-device", "virtio-9p-pci,fsdev=checkout,mount_tag=checkout"),
@@ -52,11 +53,9 @@ def main():
     # Wherever it lies on the host: below /tmp, the guest would not see it.
     program = ROOT / "build/vm" / arguments.kernel / "mssbpf"
     shutil.copy(os.environ.get("MSSBPF", ROOT / "mssbpf"), program)
-    # No time is too long: the guest's clock runs ahead while it waits for the host.
     text = boot(arguments.kernel, (
-        "env", f"MSSBPF=/run/mssbpf/{program.relative_to(ROOT)}", "MSSBPF_TEST_PATIENCE=10000",
-        "tests/bench/forward.py", "--apart", "--json", "--rounds", str(arguments.rounds or 12),
-        "--packets", str(arguments.packets or 512), "--only", arguments.only))
+        "env", f"MSSBPF=/run/mssbpf/{program.relative_to(ROOT)}", "tests/bench/forward.py", "--apart", "--json",
+        "--rounds", str(arguments.rounds or 12), "--packets", str(arguments.packets or 512), "--only", arguments.only))
     results = json.loads(next(line for line in text.splitlines() if line.startswith("{")))
     results["unit"] = "instructions"
     print(json.dumps(results) if arguments.json else table.text(results))
