@@ -155,6 +155,7 @@ def test_xdp(attached, monitor):
     assert re.fullmatch(rf"{TIME} v1 ingress .* SYN mss 1360 -> 1260 clamped", running.done(None)[0])
 
 
+@pytest.mark.vm
 def test_json(attached, monitor):
     running = monitor(attached.a, "--json", "--count", "2")
     before = time.time()
@@ -231,6 +232,7 @@ def test_names_are_followed(attached, monitor):
     assert [line.split()[1] for line in running.done()] == ["y9", "y5"]
 
 
+@pytest.mark.vm
 def test_nothing_is_left_of_it(attached, monitor):
     watch = Watch(attached.a)
     assert (watch.until, watch.has_ring) == (0, False)
@@ -268,6 +270,7 @@ def test_full_disk(attached, monitor):
     assert Watch(attached.a).until == 0
 
 
+@pytest.mark.vm
 def test_one_at_a_time(attached, monitor):
     running = monitor(attached.a)
     program.refused(program.mssbpf("monitor", netns=attached.a), 1, "^mssbpf: monitor: another one runs in this")

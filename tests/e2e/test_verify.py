@@ -66,12 +66,26 @@ HOOKS = {
 }
 
 
+def attach(namespace, device, *arguments):
+    """Returns False where this kernel has no such limit; `--mtu auto` warns where it is not followed."""
+    result = program.mssbpf("attach", device, *arguments, netns=namespace)
+    if "route" in arguments and not program.at_least(5, 12):
+        program.refused(result, 1, r"5\.12")
+        return False
+    assert result.status == 0, result
+    return True
+
+
 @pytest.mark.vm
 @pytest.mark.parametrize("hook", HOOKS.values(), ids=HOOKS)
 def test_whatever_the_limit(pair, hook):
     for limit in LIMITS.values():
-        result = program.mssbpf("attach", "v0", *hook, *limit, netns=pair.a)
-        assert result.status == 0, result
+        if not attach(pair.a, "v0", *hook, *limit):
+            continue
+        if "xdp" in hook and not program.at_least(5, 15):
+            assert failed(pair.a) == ("v0 ingress: FAILED: not verified: this kernel cannot run an XDP program on a "
+                                      "packet of a device (Linux 5.15)\n")
+            continue
         lines = verified(pair.a, "v0")
         assert len(lines) == (2 if "both" in hook else 1)
         for line in lines:
@@ -84,8 +98,8 @@ def test_whatever_the_limit(pair, hook):
 def test_without_ethernet_header(pair):
     net.ip("-n", pair.a, "tuntap", "add", "t0", "mode", "tun")
     for limit in LIMITS.values():
-        result = program.mssbpf("attach", "t0", "--direction", "both", *limit, netns=pair.a)
-        assert result.status == 0, result
+        if not attach(pair.a, "t0", "--direction", "both", *limit):
+            continue
         out, back = verified(pair.a)
         assert re.fullmatch(f"t0 egress: {OK}", out) and re.fullmatch(f"t0 ingress: {OK}", back), (limit, out, back)
 

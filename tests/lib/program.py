@@ -6,6 +6,7 @@ Other means: bpftool, tc, the file system, bpf(2). Not a fixture: those are in e
 import json
 import os
 import pathlib
+import platform
 import re
 import time
 
@@ -96,6 +97,11 @@ def xdp(namespace, device):
     """The XDP program on a device, as (mode, id), or None."""
     found = json.loads(net.must("ip", "-n", namespace, "-json", "link", "show", device))[0].get("xdp")
     return found and ({1: "native", 2: "generic"}[found["mode"]], found["prog"]["id"])
+
+
+def at_least(*version):
+    """Tells whether the kernel is of this version or newer."""
+    return tuple(int(number) for number in re.findall(r"\d+", platform.release())[:2]) >= version
 
 
 def leftover_programs(timeout=3 * net.PATIENCE):
