@@ -47,17 +47,16 @@ static void check_text(const struct rules *rules)
 }
 
 /* Compares bit by bit. */
-static bool matches(const struct rule *rule, const struct address *address)
+static bool matches(const struct rule *rule, const struct mssbpf_address *address)
 {
-	int skip = rule->family == MSSBPF_IPV4 ? 96 : 0;
-
-	for (int bit = skip; bit < skip + rule->length; bit++)
+	for (int bit = 0; bit < rule->length; bit++)
 		if ((rule->first.half[bit / 64] ^ address->half[bit / 64]) >> (63 - bit % 64) & 1)
 			return false;
 	return true;
 }
 
-static uint16_t longest_match(const struct rules *rules, enum mssbpf_family family, const struct address *address)
+static uint16_t longest_match(const struct rules *rules, enum mssbpf_family family,
+			      const struct mssbpf_address *address)
 {
 	const struct rule *longest = NULL;
 
@@ -75,7 +74,7 @@ static void check_ranges(const struct rules *rules, enum mssbpf_family family)
 
 	check(ranges && count > 0 && ranges[0].first.half[0] == 0 && ranges[0].first.half[1] == 0);
 	for (size_t i = 0; i < count; i++) {
-		struct address before = ranges[i].first;
+		struct mssbpf_address before = ranges[i].first;
 
 		check(longest_match(rules, family, &ranges[i].first) == ranges[i].mss);
 		if (i == 0)
