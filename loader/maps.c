@@ -163,27 +163,49 @@ static int slot_find(const struct maps *maps, __u32 *slot)
 	return -E2BIG;
 }
 
-int maps_reap(const struct maps *maps, const struct entry *entries, size_t count)
-{
-	bool *used = calloc(maps->max_entries + 1, sizeof(*used));
-	int err = used ? 0 : -ENOMEM;
-
-	for (size_t i = 0; i < count && !err; i++)
-		if (entries[i].limit.slot < maps->max_entries)
-			used[entries[i].limit.slot] = true;
-	for (__u32 slot = 0; slot < maps->max_entries && !err; slot++)
-		if (maps->slots[slot] && !used[slot])
-			err = slot_set(maps, slot, 0);
-	free(used);
-	return err;
-}
-
 /* Deletes from a map that may not be open, what may not be there. */
 static int key_delete(int map, const void *key)
 {
 	int err = map < 0 ? 0 : bpf_map_delete_elem(map, key);
 
 	return err == -ENOENT ? 0 : err;
+}
+
+/* Removes counters that are of none of the entries. */
+static int counters_reap(const struct maps *maps, const struct entry *entries, size_t count)
+{
+	struct entry sought = {};
+	struct mssbpf_key next;
+	int err = bpf_map_get_next_key(maps->counters, NULL, &next), deleted = 0;
+
+	while (!err && !deleted) {
+		sought.key = next;
+		/* Asked for while this one is there: behind none, the kernel begins anew. */
+		err = bpf_map_get_next_key(maps->counters, &sought.key, &next);
+		if (!bsearch(&sought, entries, count, sizeof(sought), entry_compare))
+			deleted = key_delete(maps->counters, &sought.key);
+	}
+	return deleted ?: err == -ENOENT ? 0 : err;
+}
+
+int maps_reap(const struct maps *maps, const struct entry *entries, size_t count)
+{
+	bool *used = calloc(maps->max_entries + 1, sizeof(*used)), found = false;
+	int err = used ? 0 : -ENOMEM;
+
+	for (size_t i = 0; i < count && !err; i++)
+		if (entries[i].limit.slot < maps->max_entries)
+			used[entries[i].limit.slot] = true;
+	for (__u32 slot = 0; slot < maps->max_entries && !err; slot++) {
+		if (!maps->slots[slot] || used[slot])
+			continue;
+		/* Counters may lead there, and would lead to the order of whoever gets the slot next. */
+		err = found ? 0 : counters_reap(maps, entries, count);
+		found = true;
+		err = err ?: slot_set(maps, slot, 0);
+	}
+	free(used);
+	return err;
 }
 
 /* Changes an entry in its place, so that the programs never miss it. Returns 0, -ENOENT or another -errno. */

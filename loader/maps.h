@@ -57,7 +57,8 @@ int maps_count(const struct maps *maps, const struct mssbpf_key *key, struct mss
 int maps_entry_set(const struct maps *maps, const struct mssbpf_key *key, const struct mssbpf_limit *limit);
 
 /*
- * Frees the slots of orders that none of the entries has: those of a command that was killed. Returns 0 or -errno.
+ * Frees the slots of orders that none of the entries has, and removes the counters that lead there: those of a command
+ * that was killed. The entries are sorted, as maps_entries() does. Returns 0 or -errno.
  */
 int maps_reap(const struct maps *maps, const struct entry *entries, size_t count);
 

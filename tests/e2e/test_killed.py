@@ -4,6 +4,7 @@
 Afterwards the old limit holds or the new one, the same command again completes the change, and no SYN gets past
 unclamped in between. What else may happen in the middle of a command is in test_meanwhile.py.
 """
+import json
 import pathlib
 import shutil
 
@@ -102,6 +103,26 @@ def test_killed(pair, before, after):
 def test_killed_at_xdp(pair, before, after):
     with Behind(pair), Syns(pair.a, "v0", pair.a, "w0") as syns:
         Killed(pair, before, after, ("v1", "ingress")).run(syns)
+
+
+def keys(namespace, name):
+    """What a pinned map has entries of."""
+    pin = program.PINS / str(net.inode(namespace)) / name
+    return {tuple(entry["key"]) for entry in json.loads(net.must("bpftool", "-j", "map", "dump", "pinned", str(pin)))}
+
+
+def test_killed_before_an_entry_is_whole(pair):
+    """Counters that are left would lead to the order of who comes next."""
+    for name in ("x0", "y0"):
+        link(pair.a, name)
+    program.attach(pair.a, "v0", "--mtu", 1400)
+    argv = program.MSSBPF, "attach", "--netns", pair.a, "x0", *CLSACT
+    for step in faults.steps(argv, ("bpf",), most=1000)[-20:]:
+        program.mssbpf("detach", "x0", netns=pair.a)
+        assert faults.killed(step, argv), step
+        program.attach(pair.a, "y0", "--mtu", 1300)
+        assert keys(pair.a, "counters") == keys(pair.a, "limits"), step
+        program.detach(pair.a, "y0")
 
 
 @pytest.mark.parametrize("hook", (pytest.param(TCX, marks=tcx), CLSACT), ids=NAMES.get)
