@@ -76,6 +76,8 @@ static const struct {
 	{ PROGRAMS_XDP, MSSBPF_EGRESS, "mssbpf_xdp_egress" }, /* for devmaps of others */
 };
 
+#define CHANGE "change" /* the pin of mssbpf_change */
+
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof(*(array)))
 
 struct path {
@@ -252,6 +254,19 @@ static size_t slots_size(const struct maps *maps)
 	return maps->max_entries * sizeof(*maps->slots);
 }
 
+/* Opens the program that changes entries, in the place of what is open. Returns 0 or -errno. */
+static int change_open(struct maps *maps)
+{
+	int fd = bpf_obj_get(path_of(maps->folder, CHANGE).text);
+
+	if (fd < 0)
+		return fd;
+	if (maps->change >= 0)
+		close(maps->change);
+	maps->change = fd;
+	return 0;
+}
+
 /* Opens the maps in the folder, which is there. Says what is wrong. */
 static int folder_open(struct maps *maps)
 {
@@ -260,10 +275,7 @@ static int folder_open(struct maps *maps)
 	int err = meta_read(maps->folder, &meta, 0);
 
 	err = err ?: maps_open(maps, maps->folder, 0);
-	if (!err) {
-		maps->change = bpf_obj_get(path_of(maps->folder, "change").text);
-		err = maps->change < 0 ? maps->change : 0;
-	}
+	err = err ?: change_open(maps);
 	err = err ?: map_info(maps->limits, &info);
 	if (err)
 		return pins_complain(maps->folder, err);
@@ -489,7 +501,7 @@ static int folder_make(struct maps *maps, unsigned int max_entries)
 	for (size_t i = 0; i < ARRAY_SIZE(map_kinds) && !err; i++)
 		err = bpf_map__pin(skeleton_map(skeleton, i), path_of(draft.text, map_kinds[i].name).text);
 	err = err ?: bpf_map__pin(skeleton->maps.meta, path_of(draft.text, "meta").text);
-	err = err ?: bpf_program__pin(skeleton->progs.mssbpf_change, path_of(draft.text, "change").text);
+	err = err ?: bpf_program__pin(skeleton->progs.mssbpf_change, path_of(draft.text, CHANGE).text);
 	for (size_t i = 0; i < ARRAY_SIZE(entry_points) && !err; i++)
 		err = bpf_program__pin(skeleton_program(skeleton, entry_points[i].name),
 				       path_of(draft.text, entry_points[i].name).text);
@@ -505,6 +517,17 @@ static int folder_make(struct maps *maps, unsigned int max_entries)
 	return err;
 }
 
+/* Pins a program in the place of another build's. */
+static int program_replace(const struct maps *maps, struct bpf_program *program, const char *name)
+{
+	struct path draft = path_of(maps->folder, "program_new");
+	int err;
+
+	unlink(draft.text);
+	err = bpf_program__pin(program, draft.text);
+	return err ?: rename(draft.text, path_of(maps->folder, name).text) ? -errno : 0;
+}
+
 /* Puts this build's programs in the place of another's. */
 static int programs_replace(struct maps *maps)
 {
@@ -513,15 +536,10 @@ static int programs_replace(struct maps *maps)
 
 	if (err)
 		return err;
-	for (size_t i = 0; i < ARRAY_SIZE(entry_points) && !err; i++) {
-		struct path pin = path_of(maps->folder, entry_points[i].name);
-		struct path draft = path_of(maps->folder, "program_new");
-
-		unlink(draft.text);
-		err = bpf_program__pin(skeleton_program(skeleton, entry_points[i].name), draft.text);
-		if (!err && rename(draft.text, pin.text))
-			err = -errno;
-	}
+	for (size_t i = 0; i < ARRAY_SIZE(entry_points) && !err; i++)
+		err = program_replace(maps, skeleton_program(skeleton, entry_points[i].name), entry_points[i].name);
+	err = err ?: program_replace(maps, skeleton->progs.mssbpf_change, CHANGE);
+	err = err ?: change_open(maps);
 	if (err)
 		error("%s: cannot pin the new programs: %s", maps->folder, strerror(-err));
 	mssbpf_bpf__destroy(skeleton);

@@ -16,6 +16,7 @@ import time
 
 import pytest
 
+import bpf
 import net
 import program
 
@@ -333,11 +334,14 @@ def test_another_build_replaces_the_programs(pair, tmp_path, hook):
     send_syn(pair)
     before = program.show(pair.a)
     old = {entry["program_id"] for entry in before.values()}
+    change = program.PINS / str(net.inode(pair.a)) / "change"
+    old_change = bpf.pinned_program(change)
     result = net.run(str(other), "attach", "--netns", pair.a, "x0", "--mtu", "1300")
     program.done(result)
     after = program.show(pair.a)
     assert set(after) == set(before)
     assert old.isdisjoint(entry["program_id"] for entry in after.values())
+    assert bpf.pinned_program(change) != old_change
     assert after["v0", "egress"]["mtu"] == 1400 and after["x0", "egress"]["mtu"] == 1300
     assert program.counted(pair.a, "v0") == {"syn": 1, "no_mss": 1}
     for direction in ("egress", "ingress"):
