@@ -114,7 +114,7 @@ int maps_count(const struct maps *maps, const struct mssbpf_key *key, struct mss
  * Sets a value. The kernel takes memory for it from a reserve that it fills up in the background, and refuses when
  * many come at once (kernel/bpf/memalloc.c, and mm/percpu.c for the counters): it helps to wait a moment.
  */
-static int value_set(int map, const struct mssbpf_key *key, const void *value, __u64 flags)
+static int value_set(int map, const void *key, const void *value, __u64 flags)
 {
 	static unsigned int patience = 3000; /* milliseconds, of the whole command */
 	int err;
@@ -147,7 +147,7 @@ static int counters_begin(const struct maps *maps, const struct mssbpf_key *key,
 /* Takes a slot for an order, or frees it when the order is 0. */
 static int slot_set(const struct maps *maps, __u32 slot, __u64 word)
 {
-	return bpf_map_update_elem(maps->orders, &slot, &word, BPF_ANY);
+	return value_set(maps->orders, &slot, &word, BPF_ANY);
 }
 
 /* Finds a free slot. Returns -E2BIG when there is none. */
