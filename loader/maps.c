@@ -98,15 +98,21 @@ int maps_count(const struct maps *maps, const struct mssbpf_key *key, struct mss
 	struct mssbpf_counters base;
 	int err;
 
-	/* The base first: then a reset meanwhile makes the sum too large, not negative. */
+	/*
+	 * The base first: then a reset meanwhile makes the sum too large, not negative. What is below the base began
+	 * anew meanwhile, with another entry.
+	 */
 	err = bpf_map_lookup_elem(maps->baseline, key, &base);
 	if (err && err != -ENOENT)
 		return err;
 	if (err)
 		base = (struct mssbpf_counters){};
 	err = maps_count_ever(maps, key, sum);
-	for (size_t cell = 0; cell < COUNTER_CELLS && !err; cell++)
-		((__u64 *)sum)[cell] -= ((const __u64 *)&base)[cell];
+	for (size_t cell = 0; cell < COUNTER_CELLS && !err; cell++) {
+		__u64 *total = (__u64 *)sum + cell, before = ((const __u64 *)&base)[cell];
+
+		*total -= *total < before ? 0 : before;
+	}
 	return err;
 }
 

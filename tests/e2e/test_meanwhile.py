@@ -4,6 +4,8 @@ deleted and made again, filters and programs of others that come and go; and cal
 
 Commands that are killed there are in test_killed.py.
 """
+import json
+
 import pytest
 
 import bpf
@@ -11,7 +13,7 @@ import faults
 import net
 import program
 from test_hooks import connect, u32
-from test_state import link
+from test_state import link, send_syn
 
 tcx = pytest.mark.tcx
 hooks = pytest.mark.parametrize("hook", (pytest.param("tcx", marks=tcx), "clsact"))
@@ -157,3 +159,21 @@ def test_no_room(pair, hook, error):
         assert program.has_clsact(pair.a, "v0") == (expected and hook == "clsact"), (step, result)
         program.detach(pair.a, "--all")
     assert refused
+
+
+def test_counters_that_begin_anew(pair):
+    """While stats reads them without the lock: what was reset of the old ones is not taken from the new ones."""
+    link(pair.a, "x0")
+    program.attach(pair.a, "v0", "x0")
+
+    def attach_anew():
+        program.detach(pair.a, "v0")
+        program.attach(pair.a, "v0")
+
+    words = argv(pair, "stats", "--json", "v0")
+    for step in faults.steps(words, ("bpf",), most=1000):
+        send_syn(pair)
+        program.done(program.mssbpf("stats", "--reset", netns=pair.a))
+        result = faults.interrupted(step, words, attach_anew)
+        described(result, step)
+        assert [row["syn"] for row in json.loads(result.stdout)] in ([], [0]), (step, result)
