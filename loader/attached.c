@@ -4,6 +4,7 @@
  */
 #include "attached.h"
 
+#include "listener.h"
 #include "pins.h"
 
 #include <errno.h>
@@ -76,6 +77,7 @@ int attachments_get(const struct maps *maps, struct attachment **list, size_t *c
 		err = -ENOMEM;
 	if (!err && clsact_peek(entries, entry_count, peeked))
 		memset(peeked, 0, entry_count * sizeof(*peeked)); /* then all are looked at closely */
+	err = err ?: listener_reap(maps);
 	err = err ?: maps_reap(maps, entries, entry_count);
 	err = err ?: entries_sift(maps, entries, entry_count, peeked, *list, count);
 	free(peeked);

@@ -154,6 +154,22 @@ void listener_end(struct listener *listener)
 	bpf_map_delete_elem(listener->events, &(__u32){ 0 });
 }
 
+int listener_reap(const struct maps *maps)
+{
+	const __u32 place = 0;
+	int folder, err;
+	__u32 ring;
+
+	if (maps->events < 0 || bpf_map_lookup_elem(maps->events, &place, &ring))
+		return 0;
+	folder = folder_lock(maps);
+	if (folder < 0)
+		return folder == -EWOULDBLOCK ? 0 : folder;
+	err = bpf_map_delete_elem(maps->events, &place);
+	close(folder);
+	return err;
+}
+
 void listener_release(struct listener *listener)
 {
 	ring_buffer__free(listener->reader);

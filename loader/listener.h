@@ -52,4 +52,7 @@ bool listener_slept(void);
 void listener_end(struct listener *listener);
 void listener_release(struct listener *listener);
 
+/* Frees the ring buffer that a listener left when it was killed, with the maps locked. Returns 0 or -errno. */
+int listener_reap(const struct maps *maps);
+
 #endif

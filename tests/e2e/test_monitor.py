@@ -331,6 +331,17 @@ def test_killed(attached, monitor):
     assert program.counted(attached.a, "v0")["clamped"] == 84 * flood.SLOTS + 1
 
 
+def test_the_buffer_of_a_killed_one(attached, monitor):
+    """The next command frees it; it frees none that is in use."""
+    running = monitor(attached.a)
+    program.attach(attached.a, "v0", "--mtu", 1300)
+    assert Watch(attached.a).has_ring
+    running.kill()
+    assert Watch(attached.a).has_ring
+    program.attach(attached.a, "v0", "--mtu", 1400)
+    assert not Watch(attached.a).has_ring
+
+
 def test_stopped_and_continued(attached, monitor):
     """Longer than its lease: it goes on, and says that something is missing."""
     running = monitor(attached.a)
