@@ -290,8 +290,7 @@ int maps_entry_remove(const struct maps *maps, const struct mssbpf_key *key)
 	err = err ?: key_delete(maps->baseline, key);
 	if (!found)
 		err = err ?: slot_set(maps, limit.slot, 0);
-	err = err ?: key_delete(maps->limits, key);
 	if (!err && rules && maps_entry_get(maps, &other, &limit) == -ENOENT)
 		err = key_delete(maps->rules, &(__u32){ rules - 1 });
-	return err;
+	return err ?: key_delete(maps->limits, key);
 }

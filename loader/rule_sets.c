@@ -291,14 +291,12 @@ static int place_set(const struct maps *maps, __u32 ifindex, __u16 place)
 	return err;
 }
 
-/* Programs have to find no set before there is none; the kernel waits for them before it returns from a deletion. */
+/* Without a set in their element, programs go on as without rules; so none is left in an element that nobody has. */
 static int set_remove(const struct maps *maps, __u32 ifindex, __u16 place)
 {
-	int err = place_set(maps, ifindex, 0);
+	int err = place ? bpf_map_delete_elem(maps->rules, &(__u32){ place - 1 }) : 0;
 
-	if (!err && place)
-		err = bpf_map_delete_elem(maps->rules, &(__u32){ place - 1 });
-	return err == -ENOENT ? 0 : err;
+	return err && err != -ENOENT ? err : place_set(maps, ifindex, 0);
 }
 
 int rule_set_put(const struct maps *maps, __u32 ifindex, const struct rules *rules)
@@ -315,7 +313,8 @@ int rule_set_put(const struct maps *maps, __u32 ifindex, const struct rules *rul
 	fd = err ?: set_make(rules);
 	if (fd < 0)
 		return fd;
-	err = bpf_map_update_elem(maps->rules, &(__u32){ place - 1 }, &fd, BPF_ANY);
+	/* Both directions first: then the set counts in both at once. */
+	err = place_set(maps, ifindex, place) ?: bpf_map_update_elem(maps->rules, &(__u32){ place - 1 }, &fd, BPF_ANY);
 	close(fd);
-	return err ?: place_set(maps, ifindex, place);
+	return err;
 }

@@ -125,6 +125,37 @@ def test_killed_before_an_entry_is_whole(pair):
         program.detach(pair.a, "y0")
 
 
+def sets(namespace):
+    """How many elements of the map of rules have a set."""
+    pin = program.PINS / str(net.inode(namespace)) / "rules"
+    return sum("inner_map_id" in entry or isinstance(entry.get("value"), list)
+               for entry in json.loads(net.must("bpftool", "-j", "map", "dump", "pinned", str(pin))))
+
+
+RULE = "rule", "add", "x0", "192.0.2.0/24", "--off"
+
+
+@pytest.mark.parametrize("words", (RULE, ("rule", "flush", "x0"), ("detach", "x0")), ids=" ".join)
+def test_killed_while_rules_change(pair, words):
+    """No set is left that no interface has."""
+    def restore():
+        program.mssbpf("detach", "x0", netns=pair.a)
+        program.attach(pair.a, "x0", "--direction", "both")
+        if words != RULE:
+            program.done(program.mssbpf("rule", *RULE[1:], netns=pair.a))
+        assert sets(pair.a) == (words != RULE)
+
+    link(pair.a, "x0")
+    program.attach(pair.a, "v0", "--max-entries", 16)
+    restore()
+    argv = program.MSSBPF, words[0], "--netns", pair.a, *words[1:]
+    for step in faults.steps(argv, ("bpf",), most=1000)[-16:]:
+        restore()
+        faults.killed(step, argv)
+        program.mssbpf("detach", "x0", netns=pair.a)
+        assert sets(pair.a) == 0, step
+
+
 @pytest.mark.parametrize("hook", (pytest.param(TCX, marks=tcx), CLSACT), ids=NAMES.get)
 def test_killed_while_another_build_takes_over(pair, tmp_path, hook):
     """The programs of the older one go on until those of the newer are in their place."""
