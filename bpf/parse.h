@@ -87,6 +87,11 @@ enum {
 	TCP_FLAGS = 13,
 	TCP_CHECKSUM = 16,
 
+	/* What a glance takes: headers without options, up to TCP's flags; a packet that is shorter is left to a whole
+	   look. */
+	GLANCE_IPV4 = 20 + TCP_FLAGS + 1,
+	GLANCE_IPV6 = 40 + TCP_FLAGS + 1,
+
 	TCP_FLAG_SYN = 0x02,
 	TCP_FLAG_RST = 0x04,
 	TCP_FLAG_ACK = 0x10,
@@ -232,7 +237,7 @@ static __always_inline enum parse_verdict parse_ip(const void *data, const void 
 		const __u8 *version_ihl = ip;
 
 		syn->version = 4;
-		if (unlikely((const void *)(ip4 + 1) > end))
+		if (unlikely(ip + (depth == PARSE_GLANCE ? GLANCE_IPV4 : sizeof(*ip4)) > end))
 			return PARSE_SHORT;
 		if (depth == PARSE_GLANCE && unlikely(*version_ihl != 0x45))
 			return PARSE_SHORT;
@@ -241,6 +246,8 @@ static __always_inline enum parse_verdict parse_ip(const void *data, const void 
 		if (unlikely(ip4->frag_off & bpf_htons(IP_FRAGMENT_OFFSET)))
 			return PARSE_OTHER;
 		next = ip4->protocol;
+		if (depth == PARSE_GLANCE && next != NEXTHDR_TCP)
+			return next == NEXTHDR_AUTH ? PARSE_SHORT : PARSE_OTHER;
 		if (next != NEXTHDR_TCP && next != NEXTHDR_AUTH)
 			return PARSE_OTHER;
 		syn->tcp_offset = offset + ((*version_ihl & 0xf) << 2);
@@ -252,11 +259,13 @@ static __always_inline enum parse_verdict parse_ip(const void *data, const void 
 		const __u8 *version = ip;
 
 		syn->version = 6;
-		if (unlikely((const void *)(ip6 + 1) > end))
+		if (unlikely(ip + (depth == PARSE_GLANCE ? GLANCE_IPV6 : sizeof(*ip6)) > end))
 			return PARSE_SHORT;
 		if (unlikely(*version >> 4 != 6))
 			return PARSE_MALFORMED;
 		next = ip6->nexthdr;
+		if (depth == PARSE_GLANCE && next != NEXTHDR_TCP)
+			return is_extension(syn->version, next) ? PARSE_SHORT : PARSE_OTHER;
 		if (next != NEXTHDR_TCP && !is_extension(syn->version, next))
 			return PARSE_OTHER;
 		syn->tcp_offset = offset + sizeof(*ip6);
@@ -265,12 +274,9 @@ static __always_inline enum parse_verdict parse_ip(const void *data, const void 
 		return PARSE_OTHER;
 	}
 
-	if (unlikely(next != NEXTHDR_TCP)) {
-		enum parse_verdict verdict;
+	if (depth != PARSE_GLANCE && next != NEXTHDR_TCP) {
+		enum parse_verdict verdict = parse_extensions(data, end, next, syn, notes);
 
-		if (depth == PARSE_GLANCE)
-			return PARSE_SHORT;
-		verdict = parse_extensions(data, end, next, syn, notes);
 		if (verdict != PARSE_SYN)
 			return verdict;
 	}
@@ -324,7 +330,7 @@ static __always_inline enum parse_verdict parse_ethernet(const void *data, const
 		notes->zero = NEXTHDR_NONE;
 		notes->packet_end = UNBOUNDED;
 	}
-	if ((const void *)(ethernet + 1) > end)
+	if ((const void *)(ethernet + 1) + (depth == PARSE_GLANCE ? GLANCE_IPV4 : 0) > end)
 		return PARSE_SHORT;
 	walk.protocol = ethernet->h_proto;
 	/* Most have no tag: at a glance, all offsets in them are constants. */

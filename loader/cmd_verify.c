@@ -104,7 +104,7 @@ static int attached_verify(const struct verify *verify, struct finding *finding)
 
 	if (program < 0)
 		return program;
-	uses = program_uses(program, verify->maps->limits);
+	uses = program_uses(program, verify->maps->counters);
 	err = uses < 0 ? uses : rule_set_get(verify->maps, finding->entry.key.ifindex, &rules);
 	if (!err && !uses)
 		snprintf(finding->problem, sizeof(finding->problem),
