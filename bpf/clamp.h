@@ -42,7 +42,7 @@ struct options_walk {
 } __attribute__((aligned(8)));
 
 enum {
-	NO_MSS_YET = 1 << 16, /* no zero, see forget(); as 16 bits, 0 */
+	NO_MSS_YET = 1 << 16,	      /* no zero, see forget(); as 16 bits, 0 */
 	NONE_ABOVE = -0x7fffffff - 1, /* the top bit; likewise */
 
 	/* One MSS option at most begins in each word. Three bits tell: there is one above the limit, and in which byte.

@@ -25,8 +25,7 @@ enum {
  * Parses a packet whose headers may lie outside the skb's linear part: they are pulled in. A packet that
  * ends too early itself, or that the kernel has no memory to pull, remains PARSE_SHORT.
  */
-static __always_inline enum parse_verdict tc_parse_pulling(struct __sk_buff *skb, enum mssbpf_link link,
-							   struct syn *syn)
+static __noinline enum parse_verdict tc_parse_pulling(struct __sk_buff *skb, enum mssbpf_link link, struct syn *syn)
 {
 	enum parse_verdict verdict = PARSE_OTHER;
 
@@ -43,6 +42,17 @@ static __always_inline enum parse_verdict tc_parse_pulling(struct __sk_buff *skb
 			break;
 	}
 	return verdict;
+}
+
+/*
+ * Parses any packet. Like the one before, a function of its own so that the verifiers of old kernels do not look at
+ * what follows once for each way that leads there.
+ */
+static __noinline enum parse_verdict tc_parse_any(struct __sk_buff *skb, enum mssbpf_link link, struct syn *syn)
+{
+	enum parse_verdict verdict = tc_parse(skb, link, PARSE_GLANCE, syn);
+
+	return likely(verdict != PARSE_SHORT) ? verdict : tc_parse_pulling(skb, link, syn);
 }
 
 static __always_inline const void *packet_data(const void *ctx, enum hook hook)
@@ -153,7 +163,7 @@ static __always_inline enum mssbpf_result syn_clamp(void *ctx, enum hook hook, c
 	enum mssbpf_result result;
 	struct options_walk walk;
 
-	if (syn->covered)
+	if (syn->cover == NEXTHDR_AUTH)
 		return MSSBPF_AH;
 	outcome->limit = syn_limit(ctx, hook, key, syn, notes, order);
 	forget(*outcome);
@@ -282,9 +292,7 @@ static __noinline int tc_slow(struct __sk_buff *skb, enum mssbpf_link link, enum
 	enum parse_verdict verdict;
 	struct syn syn;
 
-	verdict = tc_parse(skb, link, PARSE_GLANCE, &syn);
-	if (unlikely(verdict == PARSE_SHORT))
-		verdict = tc_parse_pulling(skb, link, &syn);
+	verdict = tc_parse_any(skb, link, &syn);
 	if (verdict != PARSE_OTHER)
 		packet_handle(skb, HOOK_TC, &key, verdict, &syn, NULL);
 	return TC_ACT_UNSPEC;

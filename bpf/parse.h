@@ -27,11 +27,12 @@ struct syn {
 	__u8 unused;
 	__u8 version;	  /* of IP: 4 or 6; 0 until known */
 	__u8 flags;	  /* of TCP; 0 until read */
-	__u8 covered;	  /* not 0: an Authentication Header stands before TCP */
+	__u8 cover;	  /* NEXTHDR_AUTH before TCP, which it covers; else NEXTHDR_NONE. No zero, see forget() */
 	__u16 tcp_offset; /* of the TCP header from the first byte of the packet */
 	__u16 tcp_length; /* of the TCP header with options, 20..60 */
-	__u32 ip_end;	  /* where the IP header says that the packet ends */
-	__u16 ip_offset;  /* of the IP header from the first byte of the packet */
+	__u16 unused_too;
+	__u16 ip_offset; /* of the IP header from the first byte of the packet */
+	__u32 ip_end;	 /* where the IP header says that the packet ends */
 } __attribute__((aligned(8)));
 
 /*
@@ -40,7 +41,7 @@ struct syn {
  */
 struct notes {
 	__u8 unused;
-	__u8 zero;	      /* for what is zero, and should not be known to be: see forget() */
+	__u8 unused_either;
 	__u16 routing_offset; /* of the last routing header; NO_HEADER without */
 	__u16 fragment;	      /* NEXTHDR_FRAGMENT: the packet is one; else NEXTHDR_NONE */
 	__u32 unused_too;
@@ -212,7 +213,7 @@ static __always_inline enum parse_verdict parse_extensions(const void *data, con
 	}
 	if (walk.next != NEXTHDR_TCP)
 		return is_extension(syn->version, walk.next) ? PARSE_MALFORMED : PARSE_OTHER;
-	syn->covered = walk.cover ^ NEXTHDR_NONE;
+	syn->cover = walk.cover;
 	syn->tcp_offset = walk.offset & HEADERS_LENGTH_MASK;
 	return PARSE_SYN;
 }
@@ -226,9 +227,8 @@ static __always_inline enum parse_verdict parse_ip(const void *data, const void 
 	const void *ip = data + offset;
 	__u8 next;
 
-	*syn = (struct syn){ .ip_offset = offset };
+	*syn = (struct syn){ .unused = 1, .cover = NEXTHDR_NONE, .unused_too = 1, .ip_offset = offset };
 	if (notes) {
-		syn->covered = notes->zero ^ NEXTHDR_NONE;
 		notes->routing_offset = NO_HEADER;
 		notes->fragment = NEXTHDR_NONE;
 	}
@@ -326,10 +326,8 @@ static __always_inline enum parse_verdict parse_ethernet(const void *data, const
 	enum parse_verdict verdict;
 
 	*syn = (struct syn){};
-	if (notes) {
-		notes->zero = NEXTHDR_NONE;
+	if (notes)
 		notes->packet_end = UNBOUNDED;
-	}
 	if ((const void *)(ethernet + 1) + (depth == PARSE_GLANCE ? GLANCE_IPV4 : 0) > end)
 		return PARSE_SHORT;
 	walk.protocol = ethernet->h_proto;

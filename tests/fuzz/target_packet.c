@@ -45,7 +45,7 @@ static enum mssbpf_result clamp(const struct reference_hook *hook, const uint8_t
 	struct options_walk walk;
 	uint16_t field;
 
-	if (syn->covered)
+	if (syn->cover == NEXTHDR_AUTH)
 		return MSSBPF_AH;
 	result = options_walk(packet, packet + length, syn->tcp_offset, syn->tcp_length, limit, &walk);
 	check(result == MSSBPF_MALFORMED || (uint16_t)walk.announced == answer->announced);

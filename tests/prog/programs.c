@@ -24,7 +24,7 @@ enum {
 	TC_NEXT = -1,			     /* TC_ACT_UNSPEC, TCX_NEXT: filters of others go on */
 	XDP_GO_ON = 2,			     /* XDP_PASS */
 	VERIFIED_MAX = 30000,		     /* the kernel ends at a million */
-	VERIFIED_MAX_OLD = 200000,	     /* before Linux 6.12 */
+	VERIFIED_MAX_OLD = 100000,	     /* before Linux 6.12 */
 	TEST_SKB_CHECKSUM_COMPLETE = 1 << 2, /* BPF_F_TEST_SKB_CHECKSUM_COMPLETE, Linux 6.16 */
 };
 
