@@ -86,9 +86,10 @@ static __always_inline bool tc_is_marked(const struct __sk_buff *skb, __u64 mark
 /*
  * Writes the limit (bytes, host order) wherever the walk says, and mends the checksum. Returns 0 or -errno.
  *
- * The order matters: the first write makes the skb writable, so that what follows cannot fail any more. (All of the
- * header is in its linear part, since it was parsed.) bpf_l4_csum_replace() leaves the field alone on CHECKSUM_PARTIAL,
- * where it holds the pseudo header's sum only; CHECKSUM_COMPLETE stays right since both changes cancel out.
+ * The order matters: the first write makes the skb writable, or before several, bpf_skb_pull_data() all of the header,
+ * so that what follows cannot fail any more. (The header is in its linear part, since it was parsed.)
+ * bpf_l4_csum_replace() leaves the field alone on CHECKSUM_PARTIAL, where it holds the pseudo header's sum only;
+ * CHECKSUM_COMPLETE stays right since both changes cancel out.
  */
 static __always_inline int tc_options_lower(struct __sk_buff *skb, const struct syn *syn,
 					    const struct options_walk *walk, __u16 limit)
@@ -106,6 +107,8 @@ static __always_inline int tc_options_lower(struct __sk_buff *skb, const struct 
 		offset = above_at(walk, i);
 		if (!offset)
 			continue;
+		if (!above_ends(walk, i + 1) && bpf_skb_pull_data(skb, syn->tcp_offset + syn->tcp_length))
+			return -1;
 		err = bpf_skb_store_bytes(skb, syn->tcp_offset + offset, &mss, sizeof(mss), 0);
 		if (err)
 			return err;
