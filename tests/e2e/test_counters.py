@@ -128,7 +128,7 @@ def test_show_json_has_all_keys(pair):
         assert entry.pop("program_id") in program_ids
         assert entry.pop("hook") in ("tcx", "clsact")
         assert entry == {"interface": "v0", "ifindex": net.ifindex(pair.a, "v0"), "direction": direction, "mtu": 1400,
-                         "mss4": 1360, "mss6": 1234, "source": "given", "live": False, "route_by": None,
+                         "mss4": 1360, "mss6": 1234, "source": "given", "live": False, "route_by": None, "rules": 0,
                          "both_ways": False, "mode": "clamp", "add_missing": "off"}
 
 
