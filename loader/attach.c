@@ -191,7 +191,7 @@ static int clsact_is_ours_alone(const struct maps *maps, const struct mssbpf_key
 		return 0;
 	kind = clsact_find(key->ifindex);
 	if (kind != CLSACT_QDISC)
-		return kind < 0 ? kind : 0;
+		return kind < 0 && kind != -ENODEV ? kind : 0; /* it goes with its device */
 	return clsact_is_idle(key);
 }
 

@@ -7,6 +7,7 @@
 
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -82,10 +83,23 @@ static int run(int argc, char **argv)
 	return usage_error(NULL, "unknown verb '%s'", argv[1]);
 }
 
+/*
+ * Opens in the place of a closed standard stream what cannot be written or read: else the next file that is opened, a
+ * map or a socket perhaps, would get what is printed.
+ */
+static void streams_fill(void)
+{
+	for (int fd = 0; fd <= 2; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			open("/dev/null", fd ? O_RDONLY : O_WRONLY);
+}
+
 int main(int argc, char **argv)
 {
-	int status = run(argc, argv);
+	int status;
 
+	streams_fill();
+	status = run(argc, argv);
 	if (fflush(stdout) || ferror(stdout)) {
 		error("standard output: %s", strerror(errno));
 		return status ?: EXIT_FAILED;
