@@ -160,13 +160,13 @@ def clsact(pair):
     net.must("tc", "-n", pair.a, "qdisc", "del", "dev", "v0", "clsact")
 
 
-def limits_user(pair, verdict):
+def counters_user(pair, verdict):
     """A program that has our map and does nothing with it, in the place of ours."""
-    return replace_filter(pair, bpf.MapUser("mssbpf_tc_false", folder(pair.a) / "limits", verdict))
+    return replace_filter(pair, bpf.MapUser("mssbpf_tc_false", folder(pair.a) / "counters", verdict))
 
 
 def test_program_that_does_nothing(clsact):
-    stand_in = limits_user(clsact, bpf.NEXT)
+    stand_in = counters_user(clsact, bpf.NEXT)
     said = failed(clsact.a)
     lines = said.splitlines()
     assert re.fullmatch(rf"v0 egress: FAILED: 18 of 32 packets \(clsact, program {stand_in.number}\)", lines[0])
@@ -184,7 +184,7 @@ def test_program_that_does_nothing(clsact):
 
 
 def test_program_that_ends_the_chain(clsact):
-    stand_in = limits_user(clsact, bpf.PASS)
+    stand_in = counters_user(clsact, bpf.PASS)
     said = failed(clsact.a)
     assert said.startswith("v0 egress: FAILED: 32 of 32 packets (")
     assert "the program returns 0 instead of -1: it does not let the packet go on" in said
