@@ -35,7 +35,7 @@ static void list_attached(void)
 	report_read(&(struct options){}, &report);
 	for (size_t i = 0; i < report.count; i++)
 		puts(report.rows[i].interface);
-	free(report.rows);
+	report_free(&report);
 }
 
 static void list_namespaces(void)

@@ -263,7 +263,7 @@ static int doctor_run(const struct options *options)
 	free(doctor.findings);
 	firewall_free(&doctor.firewall);
 	free(doctor.subjects);
-	free(doctor.report.rows);
+	report_free(&doctor.report);
 	return status;
 }
 

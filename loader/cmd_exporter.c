@@ -119,7 +119,7 @@ static int page_write(struct metrics *metrics)
 
 	report_read(&(struct options){}, &report);
 	err = report.complete ? metrics_write(metrics, &report) : -EIO;
-	free(report.rows);
+	report_free(&report);
 	return err;
 }
 

@@ -404,7 +404,7 @@ static int list_run(const struct options *options, const struct action *action)
 	while (count-- > 0)
 		free(list[count].rules.list);
 	free(list);
-	free(report.rows);
+	report_free(&report);
 	pins_close(&maps);
 	return status;
 }

@@ -167,7 +167,7 @@ static int show_run(const struct options *options)
 		report_print_rows(&report, row_json);
 	else if (report.count)
 		show_text(&report);
-	free(report.rows);
+	report_free(&report);
 	return status;
 }
 

@@ -68,15 +68,15 @@ static struct json_object *row_json(const struct report *report, const struct re
 	add(object, "ifindex", json_object_new_uint64(row->entry.key.ifindex));
 	add(object, "direction", json_object_new_string(direction_name(row->entry.key.direction)));
 	for (size_t i = 0; i < MSSBPF_FAMILIES; i++)
-		totals_add(&both, &row->counters, family_names[i].index);
+		totals_add(&both, row->counters, family_names[i].index);
 	totals_json(object, &both);
 	for (size_t i = 0; i < MSSBPF_FAMILIES; i++) {
 		struct json_object *family = json_object_new_object();
 		struct totals totals = {};
 
-		totals_add(&totals, &row->counters, family_names[i].index);
+		totals_add(&totals, row->counters, family_names[i].index);
 		totals_json(family, &totals);
-		announced_json(family, &row->counters, family_names[i].index);
+		announced_json(family, row->counters, family_names[i].index);
 		add(object, family_names[i].key, family);
 	}
 	return object;
@@ -114,7 +114,7 @@ static void stats_text(const struct report *report)
 		const struct count_name *family = &family_names[i % MSSBPF_FAMILIES];
 		struct totals totals = {};
 
-		totals_add(&totals, &row->counters, family->index);
+		totals_add(&totals, row->counters, family->index);
 		table_add(&table, "%s", row->interface);
 		table_add(&table, "%s", direction_name(row->entry.key.direction));
 		table_add(&table, "%s", family->head);
@@ -199,7 +199,7 @@ static int stats_run(const struct options *options)
 		stats_histogram(stdout, &report, width);
 	else if (report.count)
 		stats_text(&report);
-	free(report.rows);
+	report_free(&report);
 	return status;
 }
 

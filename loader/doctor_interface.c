@@ -383,7 +383,7 @@ static bool sees_nothing(struct doctor *doctor, const struct report_row *row)
 	struct maps maps;
 	int err;
 
-	if (counted_any(&row->counters) || pins_open(&maps))
+	if (counted_any(row->counters) || pins_open(&maps))
 		return false;
 	err = maps_count_ever(&maps, &row->entry.key, &counters);
 	pins_close(&maps);

@@ -8,111 +8,165 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
-enum { ENTRIES_AT_ONCE = 256 }; /* more than a bucket of the map ever has */
-
-static int entry_compare(const void *one, const void *other)
+/* Compares two keys, which is what the lists' elements begin with. */
+static int key_compare(const void *one, const void *other)
 {
-	const struct entry *a = one, *b = other;
+	const struct mssbpf_key *a = one, *b = other;
 
-	if (a->key.ifindex != b->key.ifindex)
-		return a->key.ifindex < b->key.ifindex ? -1 : 1;
-	return (int)a->key.direction - (int)b->key.direction;
+	if (a->ifindex != b->ifindex)
+		return a->ifindex < b->ifindex ? -1 : 1;
+	return (int)a->direction - (int)b->direction;
 }
 
-/* Reads some of the entries behind the place that the token is, as many as there is room for. */
-static int entries_read(const struct maps *maps, bool first, __u32 *token, struct entry *entries, __u32 *count)
-{
-	struct mssbpf_key keys[ENTRIES_AT_ONCE];
-	struct mssbpf_limit limits[ENTRIES_AT_ONCE];
-	int err;
+/* A map that is read as a whole: each key with its value, of `size` bytes, which is the sum of `copies`. */
+struct reading {
+	int map;
+	size_t size;
+	size_t copies; /* of a value: one for each CPU */
+	char *list;    /* of elements: a key and a value */
+	size_t count;
+};
 
-	*count = ENTRIES_AT_ONCE;
-	err = bpf_map_lookup_batch(maps->limits, first ? NULL : token, token, keys, limits, count, NULL);
-	if (err && err != -ENOENT) /* -ENOENT: these are the last */
+enum { READ_AT_ONCE = 64 }; /* more than a bucket of any map ever has */
+
+static size_t element_size(const struct reading *reading)
+{
+	return sizeof(struct mssbpf_key) + reading->size;
+}
+
+/* Adds up copies of a value. */
+static void copies_sum(const struct reading *reading, const __u64 *copies, __u64 *sum)
+{
+	size_t cells = reading->size / sizeof(__u64);
+
+	memcpy(sum, copies, reading->size);
+	for (size_t copy = 1; copy < reading->copies; copy++)
+		for (size_t cell = 0; cell < cells; cell++)
+			sum[cell] += copies[copy * cells + cell];
+}
+
+/* Appends an element. Returns 0 or -ENOMEM. */
+static int reading_add(struct reading *reading, const struct mssbpf_key *key, const __u64 *copies)
+{
+	struct mssbpf_key *element;
+
+	/* The list doubles whenever its length is a power of two. */
+	if (!(reading->count & (reading->count - 1))) {
+		char *grown =
+			reallocarray(reading->list, reading->count ? reading->count * 2 : 1, element_size(reading));
+
+		if (!grown)
+			return -ENOMEM;
+		reading->list = grown;
+	}
+	element = (void *)(reading->list + reading->count++ * element_size(reading));
+	*element = *key;
+	copies_sum(reading, copies, (void *)(element + 1));
+	return 0;
+}
+
+/* Reads the map into a sorted list, for the caller to free. Returns 0 or -errno; then there is no list. */
+static int map_read(struct reading *reading)
+{
+	size_t value = reading->size * reading->copies;
+	struct mssbpf_key keys[READ_AT_ONCE];
+	char *values = malloc(READ_AT_ONCE * value);
+	__u32 token = 0, some;
+	bool first = true;
+	int err = values ? 0 : -ENOMEM;
+
+	while (!err) {
+		some = READ_AT_ONCE;
+		err = bpf_map_lookup_batch(reading->map, first ? NULL : &token, &token, keys, values, &some, NULL);
+		first = false;
+		for (__u32 i = 0; i < some && (!err || err == -ENOENT); i++) /* -ENOENT: these are the last */
+			err = reading_add(reading, &keys[i], (void *)(values + i * value)) ?: err;
+	}
+	free(values);
+	if (err != -ENOENT) {
+		free(reading->list);
+		*reading = (struct reading){};
 		return err;
-	for (__u32 i = 0; i < *count; i++)
-		entries[i] = (struct entry){ keys[i], limits[i] };
-	return err;
+	}
+	if (reading->count)
+		qsort(reading->list, reading->count, element_size(reading), key_compare);
+	return 0;
 }
 
 int maps_entries(const struct maps *maps, struct entry **list, size_t *count)
 {
-	struct entry *entries = NULL;
-	size_t used = 0, room = 0;
-	__u32 token = 0, some;
-	int err = 0;
+	struct reading limits = { .map = maps->limits, .size = sizeof(struct mssbpf_limit), .copies = 1 };
+	int err = maps->limits < 0 ? 0 : map_read(&limits);
 
-	*list = NULL;
-	*count = 0;
-	while (maps->limits >= 0 && !err) {
-		if (room < used + ENTRIES_AT_ONCE) {
-			struct entry *grown =
-				reallocarray(entries, room = room * 2 + ENTRIES_AT_ONCE, sizeof(*entries));
-
-			if (!grown) {
-				err = -ENOMEM;
-				break;
-			}
-			entries = grown;
-		}
-		err = entries_read(maps, !used, &token, entries + used, &some);
-		if (!err || err == -ENOENT)
-			used += some;
-	}
-	if (err && err != -ENOENT) {
-		free(entries);
-		return err;
-	}
-	if (used)
-		qsort(entries, used, sizeof(*entries), entry_compare);
-	*list = entries;
-	*count = used;
-	return 0;
-}
-
-enum { COUNTER_CELLS = sizeof(struct mssbpf_counters) / sizeof(__u64) };
-
-int maps_count_ever(const struct maps *maps, const struct mssbpf_key *key, struct mssbpf_counters *sum)
-{
-	int cpus = libbpf_num_possible_cpus(), err;
-	struct mssbpf_counters *each;
-
-	if (cpus < 0)
-		return cpus;
-	each = calloc(cpus, sizeof(*each));
-	if (!each)
-		return -ENOMEM;
-	*sum = (struct mssbpf_counters){};
-	err = bpf_map_lookup_elem(maps->counters, key, each);
-	for (int cpu = 0; cpu < cpus && !err; cpu++)
-		for (size_t cell = 0; cell < COUNTER_CELLS; cell++)
-			((__u64 *)sum)[cell] += ((const __u64 *)&each[cpu])[cell];
-	free(each);
+	_Static_assert(sizeof(struct entry) == sizeof(struct mssbpf_key) + sizeof(struct mssbpf_limit), "an element");
+	*list = (struct entry *)limits.list;
+	*count = limits.count;
 	return err;
 }
 
-int maps_count(const struct maps *maps, const struct mssbpf_key *key, struct mssbpf_counters *sum)
+/* Begins to read counters. Returns 0 or -errno. */
+static int counters_reading(const struct maps *maps, struct reading *reading)
 {
-	struct mssbpf_counters base;
-	int err;
+	int cpus = libbpf_num_possible_cpus();
 
-	/*
-	 * The base first: then a reset meanwhile makes the sum too large, not negative. What is below the base began
-	 * anew meanwhile, with another entry.
-	 */
-	err = bpf_map_lookup_elem(maps->baseline, key, &base);
-	if (err && err != -ENOENT)
-		return err;
-	if (err)
-		base = (struct mssbpf_counters){};
-	err = maps_count_ever(maps, key, sum);
-	for (size_t cell = 0; cell < COUNTER_CELLS && !err; cell++) {
-		__u64 *total = (__u64 *)sum + cell, before = ((const __u64 *)&base)[cell];
+	*reading = (struct reading){ .map = maps->counters, .size = sizeof(struct mssbpf_counters), .copies = cpus };
+	return cpus < 0 ? cpus : 0;
+}
+
+int maps_count_ever(const struct maps *maps, const struct mssbpf_key *key, struct mssbpf_counters *sum)
+{
+	struct reading reading;
+	int err = counters_reading(maps, &reading);
+	__u64 *copies = err ? NULL : calloc(reading.copies, reading.size);
+
+	if (!copies)
+		return err ?: -ENOMEM;
+	err = bpf_map_lookup_elem(maps->counters, key, copies);
+	if (!err)
+		copies_sum(&reading, copies, (__u64 *)sum);
+	free(copies);
+	return err;
+}
+
+/* Takes off what counts as zero. What is below that began anew meanwhile, with another entry. */
+static void counters_subtract(struct mssbpf_counters *counters, const struct mssbpf_counters *base)
+{
+	for (size_t cell = 0; cell < sizeof(*counters) / sizeof(__u64); cell++) {
+		__u64 *total = (__u64 *)counters + cell, before = ((const __u64 *)base)[cell];
 
 		*total -= *total < before ? 0 : before;
 	}
+}
+
+const struct counted *counted_find(const struct counted *list, size_t count, const struct mssbpf_key *key)
+{
+	return count ? bsearch(key, list, count, sizeof(*list), key_compare) : NULL;
+}
+
+int maps_counts(const struct maps *maps, struct counted **list, size_t *count)
+{
+	struct reading base = { .map = maps->baseline, .size = sizeof(struct mssbpf_counters), .copies = 1 };
+	struct reading counters;
+	int err = counters_reading(maps, &counters);
+
+	_Static_assert(sizeof(struct counted) == sizeof(struct mssbpf_key) + sizeof(struct mssbpf_counters),
+		       "likewise");
+	/* The base first: then a reset meanwhile makes the sum too large, not negative. */
+	if (maps->counters >= 0)
+		err = err ?: map_read(&base) ?: map_read(&counters);
+	for (size_t i = 0; i < counters.count && !err; i++) {
+		struct counted *counted = (struct counted *)counters.list + i;
+		const struct counted *zero = counted_find((struct counted *)base.list, base.count, &counted->key);
+
+		if (zero)
+			counters_subtract(&counted->counters, &zero->counters);
+	}
+	free(base.list);
+	*list = (struct counted *)counters.list;
+	*count = counters.count;
 	return err;
 }
 
@@ -188,7 +242,7 @@ static int counters_reap(const struct maps *maps, const struct entry *entries, s
 		sought.key = next;
 		/* Asked for while this one is there: behind none, the kernel begins anew. */
 		err = bpf_map_get_next_key(maps->counters, &sought.key, &next);
-		if (!bsearch(&sought, entries, count, sizeof(sought), entry_compare))
+		if (!bsearch(&sought, entries, count, sizeof(sought), key_compare))
 			deleted = key_delete(maps->counters, &sought.key);
 	}
 	return deleted ?: err == -ENOENT ? 0 : err;

@@ -40,15 +40,28 @@ struct entry {
 	struct mssbpf_limit limit;
 };
 
+struct counted {
+	struct mssbpf_key key;
+	struct mssbpf_counters counters;
+};
+
 /*
  * Reads all entries, by ascending ifindex and direction, into a list that the caller frees. Returns
  * 0 or -errno.
  */
 int maps_entries(const struct maps *maps, struct entry **list, size_t *count);
 
-/* Adds up the counters of all CPUs: since the last reset; ever. Returns 0 or -errno. */
+/*
+ * Reads what was counted since the last reset, for every entry and by all CPUs together, into a list like that of
+ * maps_entries(). Returns 0 or -errno.
+ */
+int maps_counts(const struct maps *maps, struct counted **list, size_t *count);
+
+/* Finds a key in such a list; NULL when it is not there. */
+const struct counted *counted_find(const struct counted *list, size_t count, const struct mssbpf_key *key);
+
+/* Adds up one entry's counters of all CPUs, as if there had been no reset. Returns 0, -ENOENT or another -errno. */
 int maps_count_ever(const struct maps *maps, const struct mssbpf_key *key, struct mssbpf_counters *sum);
-int maps_count(const struct maps *maps, const struct mssbpf_key *key, struct mssbpf_counters *sum);
 
 /*
  * Makes or replaces an entry; one that is new starts with counters of zero. Returns 0, -E2BIG when the

@@ -165,7 +165,7 @@ static void results_write(struct metrics *metrics, const char *name, const char 
 	for (size_t family = 0; family < MSSBPF_FAMILIES; family++) {
 		struct totals totals = {};
 
-		totals_add(&totals, &row->counters, family_names[family].index);
+		totals_add(&totals, row->counters, family_names[family].index);
 		for (size_t i = 0; i < MSSBPF_RESULTS; i++) {
 			put_labels(metrics, name, labels, &family_names[family]);
 			put_label(metrics, "result", results[i].key);
@@ -179,7 +179,7 @@ static void kinds_write(struct metrics *metrics, const char *name, const char *l
 	for (size_t family = 0; family < MSSBPF_FAMILIES; family++) {
 		struct totals totals = {};
 
-		totals_add(&totals, &row->counters, family_names[family].index);
+		totals_add(&totals, row->counters, family_names[family].index);
 		for (size_t i = 0; i < MSSBPF_KINDS; i++) {
 			put_labels(metrics, name, labels, &family_names[family]);
 			put_label(metrics, "kind", kind_names[i].key);
@@ -201,7 +201,7 @@ static void announced_write(struct metrics *metrics, const char *name, const cha
 		__u64 count = 0;
 
 		for (size_t bucket = 0; bucket < MSSBPF_BUCKETS; bucket++) {
-			count += row->counters.announced[family->index][bucket];
+			count += row->counters->announced[family->index][bucket];
 			put_labels(metrics, bucket_name, labels, family);
 			put(metrics, ",le=\"");
 			if (bucket < MSSBPF_BUCKETS - 1)
@@ -212,7 +212,7 @@ static void announced_write(struct metrics *metrics, const char *name, const cha
 			put_value(metrics, count);
 		}
 		put_labels(metrics, sum_name, labels, family);
-		put_value(metrics, row->counters.announced_bytes[family->index]);
+		put_value(metrics, row->counters->announced_bytes[family->index]);
 		put_labels(metrics, count_name, labels, family);
 		put_value(metrics, count);
 	}

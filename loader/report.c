@@ -58,8 +58,8 @@ static int report_fill(const struct options *options, const struct selection *se
 {
 	struct attachment *attachments = NULL;
 	struct devices devices = {};
-	size_t count = 0;
-	int err = source(maps, &attachments, &count) ?: devices_get(&devices);
+	size_t count = 0, counted_count = 0;
+	int err = source(maps, &attachments, &count) ?: maps_counts(maps, &report->counts, &counted_count) ?: devices_get(&devices);
 
 	if (!err && count) {
 		report->rows = calloc(count, sizeof(*report->rows));
@@ -69,23 +69,21 @@ static int report_fill(const struct options *options, const struct selection *se
 		const struct mssbpf_key *key = &attachments[i].entry.key;
 		const struct device *device = devices_find(&devices, key->ifindex);
 		struct selected *selected = selection_find(selection, key->ifindex);
+		const struct counted *counted = counted_find(report->counts, counted_count, key);
 		struct report_row *row = &report->rows[report->count];
 
-		if (!device || (options->interface_count && !selected))
+		/* Without counters: detached since it was listed. */
+		if (!device || !counted || (options->interface_count && !selected))
 			continue;
-		err = maps_count(maps, key, &row->counters);
-		if (err == -ENOENT) { /* detached since it was listed */
-			err = 0;
-			continue;
-		}
 		if (selected)
 			selected->used = true;
+		row->counters = &counted->counters;
 		memcpy(row->interface, device->name, sizeof(row->interface));
 		row->entry = attachments[i].entry;
 		row->hook = attachments[i].hook;
 		row->program_id = attachments[i].program_id;
 		limit_update(&row->entry.limit, device->mtu);
-		if (!err && maps->rules >= 0)
+		if (maps->rules >= 0)
 			err = rule_set_count(maps, row->entry.limit.order.rules, &row->rules);
 		if (err == -EPERM)
 			err = 0;
@@ -143,6 +141,13 @@ int report_read(const struct options *options, struct report *report)
 	status = report_make(options, &maps, entries_get, report);
 	pins_release(&maps);
 	return status;
+}
+
+void report_free(struct report *report)
+{
+	free(report->rows);
+	free(report->counts);
+	*report = (struct report){};
 }
 
 static const char *json_text(struct json_object *value, size_t *length)

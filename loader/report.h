@@ -16,21 +16,22 @@ struct report_row {
 	struct entry entry; /* limits that follow the device's MTU: as they are now */
 	enum hook hook;
 	__u32 program_id;
-	struct mssbpf_counters counters;
+	const struct mssbpf_counters *counters;
 	size_t rules; /* how many; 0 also if that cannot be read without CAP_SYS_ADMIN */
 };
 
 struct report {
 	struct report_row *rows; /* by ascending ifindex and direction */
 	size_t count;
+	struct counted *counts; /* where the rows' counters are */
 	unsigned int abilities; /* enum mssbpf_abilities of the programs */
 	bool complete;		/* what is attached could be read: an empty report means that nothing is */
 };
 
 /*
  * Collects the rows of the named interfaces, or of all when none is named. Returns an exit status; after
- * EXIT_FAILED, a complete report still has the rows of those named interfaces that are attached. The caller frees
- * report->rows.
+ * EXIT_FAILED, a complete report still has the rows of those named interfaces that are attached. The caller releases
+ * it.
  */
 int report_collect(const struct options *options, struct report *report);
 
@@ -42,6 +43,8 @@ int report_collect_from(const struct options *options, const struct maps *maps, 
  * are not set; what somebody else took off an interface is in it until a command that looks comes by.
  */
 int report_read(const struct options *options, struct report *report);
+
+void report_free(struct report *report);
 
 /* Sets limits that follow the device's MTU to what the programs make of it now. */
 void limit_update(struct mssbpf_limit *limit, unsigned int mtu);

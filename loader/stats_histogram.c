@@ -56,7 +56,7 @@ void stats_histogram(FILE *file, const struct report *report, int width)
 	for (size_t i = 0; i < report->count * MSSBPF_FAMILIES; i++) {
 		const struct report_row *row = &report->rows[i / MSSBPF_FAMILIES];
 		const struct count_name *family = &family_names[i % MSSBPF_FAMILIES];
-		__u64 count = announced_count(&row->counters, family->index);
+		__u64 count = announced_count(row->counters, family->index);
 
 		fprintf(file, "%s %s %s: ", row->interface, direction_name(row->entry.key.direction), family->head);
 		if (!count) {
@@ -64,7 +64,7 @@ void stats_histogram(FILE *file, const struct report *report, int width)
 			continue;
 		}
 		fprintf(file, "%llu announced an MSS, %llu on average\n", count,
-			row->counters.announced_bytes[family->index] / count);
-		histogram_print(file, row->counters.announced[family->index], count, width);
+			row->counters->announced_bytes[family->index] / count);
+		histogram_print(file, row->counters->announced[family->index], count, width);
 	}
 }

@@ -78,7 +78,7 @@ static void columns_choose(const struct watch *watch, bool shown[COUNT_COLUMNS])
 		struct totals both = {};
 
 		for (size_t family = 0; family < MSSBPF_FAMILIES; family++)
-			totals_add(&both, &watch->now.report.rows[i].counters, family);
+			totals_add(&both, watch->now.report.rows[i].counters, family);
 		for (size_t column = 0; column < COUNT_COLUMNS; column++)
 			shown[column] |= !!count_value(&both, column);
 	}
@@ -116,9 +116,9 @@ static void row_add(struct table *table, const struct watch *watch, const struct
 	const struct report_row *before = row_before(watch, row);
 	struct totals totals = {}, totals_before = {};
 
-	totals_add(&totals, &row->counters, family->index);
+	totals_add(&totals, row->counters, family->index);
 	if (before)
-		totals_add(&totals_before, &before->counters, family->index);
+		totals_add(&totals_before, before->counters, family->index);
 	table_add(table, "%s", row->interface);
 	table_add(table, "%s", direction_name(row->entry.key.direction));
 	table_add(table, "%s", family->head);
@@ -226,7 +226,7 @@ static int watch_collect(struct watch *watch)
 {
 	struct options options = *watch->options;
 
-	free(watch->before.report.rows);
+	report_free(&watch->before.report);
 	watch->before = watch->now;
 	watch->now = (struct sample){ .clock = time(NULL), .time = seconds_now() };
 	options.quiet = !watch->first; /* interfaces come and go */
@@ -289,8 +289,8 @@ int stats_watch(const struct options *options)
 		err = watch_show(&watch, next);
 		watch.first = false;
 	}
-	free(watch.before.report.rows);
-	free(watch.now.report.rows);
+	report_free(&watch.before.report);
+	report_free(&watch.now.report);
 	close(watch.signals);
 	if (err == -EPIPE && !freopen("/dev/null", "w", stdout)) /* what nobody reads is no error at the end */
 		status = EXIT_FAILED;

@@ -10,47 +10,63 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void out_of_memory(void)
+{
+	fputs("mssbpf: out of memory\n", stderr);
+	exit(1);
+}
+
 void table_add(struct table *table, const char *format, ...)
 {
-	char **grown = reallocarray(table->cells, table->count + 1, sizeof(*grown));
 	va_list arguments;
-	int length = -1;
+	int length;
 
-	if (grown) {
-		table->cells = grown;
-		va_start(arguments, format);
-		length = vasprintf(&grown[table->count++], format, arguments);
-		va_end(arguments);
-	}
-	if (length < 0) {
-		fputs("mssbpf: out of memory\n", stderr);
-		exit(1);
-	}
+	if (!table->cells)
+		table->cells = open_memstream(&table->text, &table->length);
+	if (!table->cells)
+		out_of_memory();
+	va_start(arguments, format);
+	length = vfprintf(table->cells, format, arguments);
+	va_end(arguments);
+	if (length < 0 || putc('\0', table->cells) == EOF)
+		out_of_memory();
+	table->count++;
+}
+
+static void pad(FILE *file, int width)
+{
+	while (width-- > 0)
+		putc_unlocked(' ', file);
 }
 
 void table_write(struct table *table, FILE *file)
 {
 	int widths[TABLE_COLUMNS_MAX] = {};
+	const char *cell;
 
-	for (size_t i = 0; i < table->count; i++) {
-		int width = strlen(table->cells[i]);
+	if (table->cells && fclose(table->cells))
+		out_of_memory();
+	cell = table->text;
+	for (size_t i = 0; i < table->count; i++, cell += strlen(cell) + 1) {
+		int width = strlen(cell);
 
 		if (width > widths[i % table->columns])
 			widths[i % table->columns] = width;
 	}
-	for (size_t i = 0; i < table->count; i++) {
+	cell = table->text;
+	for (size_t i = 0; i < table->count; i++, cell += strlen(cell) + 1) {
 		size_t column = i % table->columns;
 		bool word = table->words >> column & 1, last = column + 1 == table->columns;
+		int rest = widths[column] - (int)strlen(cell);
 
-		fprintf(file, "%*s%s",
-			!word  ? widths[column]
-			: last ? 0
-			       : -widths[column],
-			table->cells[i], last ? "\n" : "  ");
-		free(table->cells[i]);
+		pad(file, word ? 0 : rest);
+		fputs_unlocked(cell, file);
+		pad(file, word && !last ? rest : 0);
+		fputs_unlocked(last ? "\n" : "  ", file);
 	}
-	free(table->cells);
+	free(table->text);
 	table->cells = NULL;
+	table->text = NULL;
 	table->count = 0;
 }
 

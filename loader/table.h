@@ -16,7 +16,9 @@ struct table {
 	size_t columns;
 	unsigned int words; /* a bit for each column, 1: words, 0: numbers */
 	size_t count;	    /* of cells */
-	char **cells;
+	FILE *cells;	    /* the text below, while it is written */
+	char *text;	    /* of all cells, each with its NUL */
+	size_t length;
 };
 
 /* Adds one cell, printf-like; a new row begins after `columns` cells. Exits when memory is short. */
