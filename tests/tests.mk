@@ -60,7 +60,7 @@ check-unit: $(unit_tests)
 check-prog: $(prog_tests) $(benches)
 	$(Q)for test in $^; do $$test || exit 1; done
 
-.PHONY: bench bench-all bench-prog bench-rules bench-forward bench-icount bench-scale bench-exporter
+.PHONY: bench bench-all bench-prog bench-rules bench-forward bench-icount bench-scale bench-exporter bench-monitor
 
 bench-prog: $(benches)
 	$(Q)for bench in $^; do $$bench || exit 1; done
@@ -94,6 +94,10 @@ bench-scale: mssbpf
 # As root. N and SCRAPES: how many interfaces and scrapes, 1000 and 100000 by default.
 bench-exporter: mssbpf
 	$(Q)MSSBPF=$(CURDIR)/$< $(python) tests/bench/exporter.py $(or $(N),1000) $(or $(SCRAPES),100000)
+
+# As root. RATE and ROUNDS: how many SYNs a second and rounds, 100000 and 5 by default.
+bench-monitor: mssbpf
+	$(Q)MSSBPF=$(CURDIR)/$< $(python) tests/bench/monitor.py $(or $(RATE),100000) $(or $(ROUNDS),5)
 
 check-e2e: mssbpf
 	$(Q)if $(python) -c 'import pytest, scapy' 2>/dev/null; then \
