@@ -162,6 +162,7 @@ static struct MHD_Response *metrics_get(bool gzip, unsigned int *status, bool *o
 static struct MHD_Response *health_get(bool gzip, unsigned int *status, bool *once)
 {
 	static const char good[] = "ok\n", bad[] = "cannot read the pins; the exporter's messages say why\n";
+	struct MHD_Response *response;
 	const char *text = good;
 	struct maps maps;
 
@@ -178,7 +179,10 @@ static struct MHD_Response *health_get(bool gzip, unsigned int *status, bool *on
 		pins_release(&maps);
 	}
 	*status = text == bad ? MHD_HTTP_SERVICE_UNAVAILABLE : MHD_HTTP_OK;
-	return MHD_create_response_from_buffer(strlen(text), (void *)text, MHD_RESPMEM_PERSISTENT);
+	response = MHD_create_response_from_buffer(strlen(text), (void *)text, MHD_RESPMEM_PERSISTENT);
+	if (response)
+		MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "text/plain");
+	return response;
 }
 
 static const struct http_page pages[] = { { "/metrics", metrics_get }, { "/healthz", health_get }, {} };
@@ -209,7 +213,8 @@ static int exporter_run(const struct options *options)
 	if (address_parse(where, &address, &size))
 		return usage_error(&verb_exporter,
 				   "exporter: --listen '%s': not an IPv4 address or an IPv6 address in brackets, a "
-				   "colon and a port from 1 to 65535, as in " LISTEN_DEFAULT " or [::1]:9817",
+				   "colon and a port from 1 to 65535, as in " LISTEN_DEFAULT " or [::1]:9817; "
+				   "0.0.0.0 and [::] are all addresses",
 				   where);
 	listening = exporter_listen(where, &address, size);
 	if (listening < 0)

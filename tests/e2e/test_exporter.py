@@ -74,15 +74,16 @@ def test_stats_prometheus_alone(pair, other):
     program.refused(program.mssbpf("stats", "--prometheus", other, netns=pair.a), 2, "--prometheus")
 
 
-@pytest.mark.parametrize("listen", (LISTEN, "[::1]:9817", "0.0.0.0:8080"))
+@pytest.mark.parametrize("listen", (LISTEN, "[::1]:9817", "0.0.0.0:8080", "[::]:8080"))
 def test_exporter(pair, listen):
     some_of_everything(pair)
     with exporter.running(namespace=pair.a, listen=listen) as process:
-        where = listen.replace("0.0.0.0", "127.0.0.1")
+        where = listen.replace("0.0.0.0", "127.0.0.1").replace("[::]", "127.0.0.1")
         text = exporter.page(pair.a, where)
         promtool(text)
         assert exporter.read(text) == expected(pair)
-        assert exporter.get(pair.a, "/healthz", where)[::2] == (200, b"ok\n")
+        status, headers, body = exporter.get(pair.a, "/healthz", where)
+        assert (status, headers["Content-Type"], body) == (200, "text/plain", b"ok\n")
         process.send_signal(signal.SIGINT)
         assert process.wait(PATIENCE) == 0
         assert process.communicate() == ("", "")
@@ -135,6 +136,11 @@ class Prometheus:
         self.log.close()
 
 
+def dashboard_queries():
+    dashboard = json.loads((program.ROOT / "loader/grafana-dashboard.json").read_text())
+    return [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", ())]
+
+
 def test_prometheus(pair, tmp_path):
     """What it answers is what `stats --json` says, of every number, and follows it."""
     some_of_everything(pair)
@@ -149,20 +155,22 @@ def test_prometheus(pair, tmp_path):
             wanted = expected(pair)
             prometheus.wait(everything, lambda answer: answer == wanted)
             assert prometheus.query("up") == {("up", ()): 1}
-            # What the dashboard asks gives numbers, too.
             median = prometheus.query("histogram_quantile(0.5, sum by (le) (mssbpf_announced_mss_bytes_bucket))")
             assert 1452 <= median[None, ()] <= 1460
+            for query in dashboard_queries():  # as Grafana asks, of all hosts and interfaces
+                whole = re.sub(r"\$__(rate_interval|range)", "10s", re.sub(r"\$(instance|interface)", ".*", query))
+                assert "$" not in whole
+                prometheus.wait(whole, bool)
         finally:
             prometheus.stop()
 
 
 def test_dashboard(pair):
-    """Every query in it is one that promtool takes, of metrics that there are, and shows something."""
+    """Every query in it is of metrics that there are; that each shows something, a real Prometheus says above."""
     some_of_everything(pair)
-    dashboard = json.loads((program.ROOT / "loader/grafana-dashboard.json").read_text())
-    queries = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", ())]
-    assert len(queries) >= 5
     names = {name for name, _ in exporter.metrics(program.mssbpf("stats", "--prometheus", netns=pair.a).stdout)}
+    queries = dashboard_queries()
+    assert len(queries) >= 5
     for query in queries:
         assert set(re.findall(r"mssbpf_[a-z_]+", query)) <= names, query
 
@@ -272,7 +280,7 @@ def test_names_that_are_no_text(pair):
     "[127.0.0.1]:9817", "[::1]:http", "x" * 5000, "x" * 5000 + ":9817"))
 def test_listen_malformed(clean, listen):
     result = net.run(program.MSSBPF, "exporter", "--listen", listen)
-    program.refused(result, 2, r"^mssbpf: exporter: --listen '.*127\.0\.0\.1:9817 or \[::1\]:9817")
+    program.refused(result, 2, r"^mssbpf: exporter: --listen '.*127\.0\.0\.1:9817 or \[::1\]:9817; 0\.0\.0\.0 and")
 
 
 def test_listen_refused(pair, public_copy):

@@ -49,7 +49,8 @@ def test_completion(pair):
 def test_every_option_is_in_the_manual(clean):
     """What --help shows, mssbpf(8) explains."""
     page = (program.ROOT / "loader/mssbpf.8").read_text()
-    for verb in ("attach", "detach", "show", "rule", "stats", "exporter", "mtu", "probe"):
+    for verb in ("attach", "detach", "show", "rule", "stats", "exporter", "monitor", "verify", "mtu", "probe",
+                 "doctor"):
         words = net.must(program.MSSBPF, verb, "--help").split()
         options = {word.strip(",").partition("[")[0] for word in words if word.startswith("--")}
         assert {"--help", "--netns", "--verbose"} < options
