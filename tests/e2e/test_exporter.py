@@ -304,18 +304,36 @@ def status_of(process, *keys):
 CAPABILITIES = ("CapBnd", "CapInh", "CapPrm", "CapEff", "CapAmb")
 
 
-def gave_up(process, bounding=True):
+def gave_up(process, bounding=True, kept=0):
     """No capability is left, nor a way to one, and there is one thread."""
-    for value, in status_of(process, *CAPABILITIES[not bounding:]):
-        assert int(value, 16) == 0
+    for name, (value,) in zip(CAPABILITIES, status_of(process, *CAPABILITIES)):
+        assert int(value, 16) == (kept if name in ("CapPrm", "CapEff") else 0) or (name == "CapBnd" and not bounding)
     assert status_of(process, "NoNewPrivs", "Threads") == [["1"], ["1"]]
 
 
+READ_SEARCH = 1 << 2  # CAP_DAC_READ_SEARCH
+
+
 def test_privileges(pair):
-    """Without the group the user stays root, who owns the pins, but can do nothing else that takes a capability."""
+    """Without the group it is nobody who can read what is root's, also what is pinned later."""
     program.attach(pair.a, "v0")
     with exporter.running(namespace=pair.a) as process:
-        assert exporter.read(exporter.page(pair.a))
+        assert exporter.read(exporter.page(pair.a)) == expected(pair)
+        gave_up(process, kept=READ_SEARCH)
+        assert status_of(process, "Uid", "Gid", "Groups") == [["65534"] * 4, ["65534"] * 4, ["65534"]]
+        program.detach(pair.a, "--all")
+        program.attach(pair.a, "v0", "--mtu", "1300")
+        time.sleep(exporter.KEPT)
+        assert exporter.read(exporter.page(pair.a)) == expected(pair)
+        assert exporter.said(process) == ""
+
+
+def test_privileges_of_a_root_that_cannot_read_all(pair):
+    """One without CAP_DAC_READ_SEARCH has to stay root, who owns the pins; no capability is left."""
+    program.attach(pair.a, "v0")
+    less = ("nsenter", f"--net=/run/netns/{pair.a}", "setpriv", "--bounding-set=-dac_read_search")
+    with exporter.running(namespace=pair.a, wrapper=less) as process:
+        assert exporter.read(exporter.page(pair.a)) == expected(pair)
         gave_up(process)
         assert status_of(process, "Uid") == [["0"] * 4]
 
