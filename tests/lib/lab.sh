@@ -82,7 +82,8 @@ wireguard_go_start() {
 		sh -c 'mount -t tmpfs lab /run && exec wireguard-go -f wg0' </dev/null >/dev/null 2>&1 &
 	for ((tries = 0; tries < 100; tries++)); do
 		pid=$(wireguard_go_pid "$1")
-		if [ -n "$pid" ] && nsenter -t "$pid" -m -n wg show wg0 >/dev/null 2>&1; then
+		# Not by asking it: wg(8) removes the socket of a program that has not come to listen(2) yet.
+		if [ -n "$pid" ] && grep -q ' 00010000 .*/wg0\.sock$' "/proc/$pid/net/unix"; then
 			return
 		fi
 		sleep 0.1

@@ -396,6 +396,9 @@ class Flow:
         return crossing
 
 
+ACCEPTS = "00010000"  # the flags in /proc/net/unix of a socket that listens
+
+
 class Wireguard:
     """A WireGuard device: the kernel's, or where it has none, wireguard-go's. Its configuration socket is in a
     folder that all namespaces share: hence the device's name."""
@@ -408,11 +411,16 @@ class Wireguard:
             ("ip", "netns", "exec", end.namespace, "wireguard-go", "-f", self.device), stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "LOG_LEVEL": "silent"})
         for _ in range(100):
-            if net.run("ip", "netns", "exec", end.namespace, "wg", "show", self.device).status == 0:
+            if self._listens():
                 return
             time.sleep(0.05)
         self.remove()
         raise RuntimeError("wireguard-go did not start")
+
+    def _listens(self):
+        """Not by asking it: wg(8) removes the socket of a program that has not come to listen(2) yet."""
+        with open(f"/proc/{self.process.pid}/net/unix", encoding="ascii") as sockets:
+            return any(line.split()[3] == ACCEPTS and f"/{self.device}.sock" in line for line in sockets)
 
     def configure(self, *peers, interface=""):
         """Peers are the lines of their sections, or (public key, lines)."""
