@@ -25,13 +25,15 @@ tcx = pytest.mark.tcx
 
 
 class Killed:
-    """A change from one state to another, each given by where it is attached (None: nowhere) and its MTU."""
+    """A change from one state to another, each given by where it is attached (None: nowhere) and its MTU. The first is
+    there before traffic is: the kernel may lose some of that when a clsact qdisc is made (see lossy())."""
 
     def __init__(self, pair, before, after, device=("v0", "egress")):
         self.pair, self.before, self.after = pair, before, after
         self.namespace = pair.a if device[0] == "v0" else pair.b
         self.device, self.direction = device
         self.old, self.new = OLD if before else OFFERED, NEW if after else OFFERED
+        self.restore()
 
     def words(self, hook, mtu):
         return ("attach", self.device, "--direction", self.direction, "--mtu", str(mtu), *hook)
@@ -64,7 +66,6 @@ class Killed:
     def run(self, syns):
         """Kills at each step and looks; returns how often a command was killed."""
         number = 0
-        self.restore()
         for step in faults.steps(self.argv()):
             self.restore()
             assert syns.since()[-1] == self.old, step
@@ -95,14 +96,17 @@ def lossy(before, after):
 
 @pytest.mark.parametrize("before,after", CHANGES)
 def test_killed(pair, before, after):
+    killed = Killed(pair, before, after)
     with Syns(pair.a, "v0", pair.b, "v1", lossy(before, after)) as syns:
-        Killed(pair, before, after).run(syns)
+        killed.run(syns)
 
 
 @pytest.mark.parametrize("before,after", XDP_CHANGES)
 def test_killed_at_xdp(pair, before, after):
-    with Behind(pair), Syns(pair.a, "v0", pair.a, "w0") as syns:
-        Killed(pair, before, after, ("v1", "ingress")).run(syns)
+    with Behind(pair):
+        killed = Killed(pair, before, after, ("v1", "ingress"))
+        with Syns(pair.a, "v0", pair.a, "w0") as syns:
+            killed.run(syns)
 
 
 def keys(namespace, name):
