@@ -99,11 +99,15 @@ bench-exporter: mssbpf
 bench-monitor: mssbpf
 	$(Q)MSSBPF=$(CURDIR)/$< $(python) tests/bench/monitor.py $(or $(RATE),100000) $(or $(ROUNDS),5)
 
+# How many processes share the tests of e2e: much of what they do is waiting.
+E2E_PROCESSES ?= $(shell expr 2 '*' $$(nproc))
+
 check-e2e: mssbpf
-	$(Q)if $(python) -c 'import pytest, scapy' 2>/dev/null; then \
-		MSSBPF=$(CURDIR)/$< $(python) -m pytest -q -rfE -p no:cacheprovider --basetemp=$(B)/e2e tests/e2e; \
+	$(Q)if $(python) -c 'import pytest, scapy, xdist' 2>/dev/null; then \
+		MSSBPF=$(CURDIR)/$< $(python) -m pytest -q -rfE -p no:cacheprovider -n $(E2E_PROCESSES) --basetemp=$(B)/e2e \
+			tests/e2e; \
 	else \
-		echo "e2e: SKIPPED: python3-pytest or python3-scapy is not installed (make deps)"; \
+		echo "e2e: SKIPPED: python3-pytest, python3-pytest-xdist or python3-scapy is not installed (make deps)"; \
 	fi
 
 # The program with checks of memory, leaks and undefined behaviour; what it finds ends a test with a text on stderr.

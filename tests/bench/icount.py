@@ -54,7 +54,7 @@ def main():
     program = ROOT / "build/vm" / arguments.kernel / "mssbpf"
     shutil.copy(os.environ.get("MSSBPF", ROOT / "mssbpf"), program)
     text = boot(arguments.kernel, (
-        "env", f"MSSBPF=/run/mssbpf/{program.relative_to(ROOT)}", "tests/bench/forward.py", "--apart", "--json",
+        "env", f"MSSBPF=/tmp/mssbpf/{program.relative_to(ROOT)}", "tests/bench/forward.py", "--apart", "--json",
         "--rounds", str(arguments.rounds or 12), "--packets", str(arguments.packets or 512), "--only", arguments.only))
     results = json.loads(next(line for line in text.splitlines() if line.startswith("{")))
     results["unit"] = "instructions"

@@ -6,7 +6,6 @@ the level is skipped and says why. Holds no test.
 """
 import collections
 import contextlib
-import fcntl
 import os
 import pathlib
 import shutil
@@ -68,29 +67,19 @@ def pytest_itemcollected(item):
 
 @pytest.fixture(scope="session", autouse=True)
 def machine():
-    """Skips all where none can run. Two runs on one machine would meet in the namespaces' names: they wait."""
+    """Skips all where none can run. What names namespaces, locks and pins is each process's own: those that share the
+    tests, and other runs, do not meet, and what ends leaves nothing."""
     reason = _why_not()
     if reason:
         pytest.skip(reason)
-    directory = os.open("/run", os.O_RDONLY)
-    fcntl.flock(directory, fcntl.LOCK_EX)
-    yield
-    os.close(directory)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def bpf_file_system(machine):
-    """/sys/fs/bpf is mounted during the tests, and as it was afterwards."""
-    mounted = os.path.ismount("/sys/fs/bpf")
-    if not mounted:
-        net.must("mount", "-t", "bpf", "bpf", "/sys/fs/bpf")
-    yield
-    if not mounted:
-        net.must("umount", "/sys/fs/bpf")
+    net.unshare_mounts()
+    for path, kind in (("/run", "tmpfs"), ("/sys/fs/bpf", "bpf")):
+        net.must("mount", "-t", kind, kind, path)
+    os.makedirs("/run/lock")
 
 
 @pytest.fixture(autouse=True)
-def clean(request, bpf_file_system):
+def clean(request, machine):
     """No program of ours is left behind by the test; for pins and filters see detach_everything()."""
     if request.node.get_closest_marker("tcx") and not bpf.has_tcx():
         pytest.skip("this kernel has no TCX")
@@ -180,7 +169,7 @@ class Lab:
 
 
 @pytest.fixture(scope="session")
-def built_lab(bpf_file_system):
+def built_lab(machine):
     script = str(LIBRARY / "lab.sh")
     net.must(script, "down", LAB, timeout=60)
     result = net.run(script, "up", LAB, *os.environ.get("LAB_WIREGUARD", "").split(), timeout=120)

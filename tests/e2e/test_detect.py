@@ -50,7 +50,7 @@ class Site(Pair):
 
 
 @pytest.fixture(scope="module")
-def site(bpf_file_system):
+def site(machine):
     pair = Site()
     yield [tunnels.End(pair, number) for number in (0, 1)]
     pair.remove()

@@ -11,7 +11,8 @@ import struct
 import subprocess
 import time
 
-CLONE_NEWNET = 0x40000000
+CLONE_NEWNS, CLONE_NEWNET = 0x00020000, 0x40000000
+MS_REC, MS_PRIVATE = 1 << 14, 1 << 18
 ETH_P_ALL = 0x0003
 SO_RCVBUFFORCE = 33
 SOL_PACKET = 263
@@ -54,6 +55,12 @@ def must(*argv, **options):
 
 def ip(*arguments):
     return must("ip", *arguments)
+
+
+def unshare_mounts():
+    """What this process mounts from now on is seen by it and those it starts only."""
+    if _libc.unshare(CLONE_NEWNS) != 0 or _libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None) != 0:
+        raise OSError(ctypes.get_errno(), "a mount namespace")
 
 
 def _setns(descriptor):
