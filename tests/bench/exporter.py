@@ -76,7 +76,7 @@ def memory(process):
 
 
 def setup(interfaces):
-    net.make_namespace(NAMESPACE)
+    net.make_namespaces(NAMESPACE)
     net.must("ip", "netns", "exec", NAMESPACE, "sysctl", "-qw", "net.ipv6.conf.default.disable_ipv6=1")
     net.ip("-n", NAMESPACE, "link", "add", "base", "type", "veth", "peer", "name", "peer")
     lines = "".join(f"link add link base name x{number} type macvlan\n" for number in range(interfaces))
@@ -122,7 +122,7 @@ def main():
             run(process, "identity", 100, connections)
     finally:
         program.mssbpf("detach", "--all", netns=NAMESPACE, timeout=TIMEOUT)
-        net.delete_namespace(NAMESPACE)
+        net.delete_namespaces(NAMESPACE)
 
 
 if __name__ == "__main__":

@@ -144,8 +144,8 @@ def report(results):
 
 def main(rate=100000, rounds=5):
     for namespace in (A, B):
-        net.delete_namespace(namespace)
-        net.make_namespace(namespace)
+        net.delete_namespaces(namespace)
+        net.make_namespaces(namespace)
     try:
         net.ip("link", "add", "v0", "netns", A, "type", "veth", "peer", "name", "v1", "netns", B)
         for namespace, device in ((A, "v0"), (B, "v1")):
@@ -160,7 +160,7 @@ def main(rate=100000, rounds=5):
     finally:
         program.mssbpf("detach", "--all", netns=A)
         for namespace in (A, B):
-            net.delete_namespace(namespace)
+            net.delete_namespaces(namespace)
 
 
 if __name__ == "__main__":

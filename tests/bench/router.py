@@ -63,7 +63,7 @@ class Generators:
         self.programs = {kind: bpf.Generator(kind.frame, SOURCE_NUMBER) for kind in KINDS}
         # A test run of an XDP program that is attached nowhere makes the kernel patch its code, before and after, and
         # wait for all processors: so they are attached somewhere.
-        net.make_namespace(self.NAMESPACE)
+        net.make_namespaces(self.NAMESPACE)
         for number, generator in enumerate(self.programs.values()):
             net.ip("-n", self.NAMESPACE, "link", "add", f"x{number}", "type", "veth")
             generator.attach_xdp(self.NAMESPACE, f"x{number}")
@@ -72,7 +72,7 @@ class Generators:
     def __exit__(self, *_):
         for generator in self.programs.values():
             generator.close()
-        net.delete_namespace(self.NAMESPACE)
+        net.delete_namespaces(self.NAMESPACE)
 
 
 class Router:
@@ -92,13 +92,11 @@ class Router:
         return self
 
     def __exit__(self, *_):
-        for namespace in (self.source, self.router, self.sink):
-            net.delete_namespace(namespace)
+        net.delete_namespaces(self.source, self.router, self.sink)
         self.counter.close()
 
     def _make(self):
-        for namespace in (self.source, self.router, self.sink):
-            net.make_namespace(namespace)
+        net.make_namespaces(self.source, self.router, self.sink)
         for namespace in (self.source, self.sink):  # they have nothing of their own to say
             _write(namespace, "ipv6/conf/default/disable_ipv6", 1)
         for path, value in (("ipv4/ip_forward", 1), ("ipv6/conf/all/forwarding", 1), ("ipv6/conf/default/accept_dad", 0)):

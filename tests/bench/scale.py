@@ -90,7 +90,7 @@ def check(what, found, expected):
 
 
 def setup(names):
-    net.make_namespace(NAMESPACE)
+    net.make_namespaces(NAMESPACE)
     net.ip("-n", NAMESPACE, "link", "add", "base", "type", "veth", "peer", "name", "peer")
     lines = batch(("base", "peer"), "link set {} up")
     lines += batch(names, "link add link base name {} type macvlan", "link set {} up")
@@ -167,7 +167,7 @@ def main():
     finally:
         os.unlink(PIN)
         program.mssbpf("detach", "--all", netns=NAMESPACE, timeout=TIMEOUT)
-        net.delete_namespace(NAMESPACE)
+        net.delete_namespaces(NAMESPACE)
     report(bench)
 
 

@@ -93,11 +93,7 @@ def detach_everything(namespace):
     result = program.mssbpf("detach", "--all", netns=namespace)
     assert (result.status, result.stderr) == (0, ""), result
     assert program.pins(namespace) == []
-    for line in net.ip("-n", namespace, "-o", "link", "show").splitlines():
-        device = line.split()[1].rstrip(":").split("@")[0]
-        if device != "lo":
-            for direction in ("ingress", "egress"):
-                assert program.our_filters(namespace, device, direction) == []
+    assert program.our_filters_anywhere(namespace) == []
 
 
 class Pair:
@@ -107,27 +103,23 @@ class Pair:
     addresses = {4: ("192.0.2.1", "192.0.2.2"), 6: ("2001:db8::1", "2001:db8::2")}
 
     def __init__(self):
-        for namespace in (self.a, self.b):
-            net.make_namespace(namespace)
-        self.join("v0", "v1")
-        for number, (namespace, device) in enumerate(((self.a, "v0"), (self.b, "v1"))):
-            net.ip("-n", namespace, "address", "add", f"{self.addresses[4][number]}/24", "dev", device)
-            net.ip("-n", namespace, "address", "add", f"{self.addresses[6][number]}/64", "dev", device, "nodad")
+        net.make_namespaces(self.a, self.b)
+        self.join("v0", "v1", *((f"{self.addresses[4][number]}/24", f"{self.addresses[6][number]}/64 nodad")
+                                for number in (0, 1)))
 
-    def join(self, device, peer):
+    def join(self, device, peer, addresses=(), peer_addresses=()):
         """One more veth pair between the two."""
-        net.ip("link", "add", device, "netns", self.a, "type", "veth", "peer", "name", peer, "netns", self.b)
-        for namespace, name in ((self.a, device), (self.b, peer)):
+        net.ip_lines(f"link add {device} netns {self.a} type veth peer name {peer} netns {self.b}")
+        for namespace, name, its in ((self.a, device, addresses), (self.b, peer, peer_addresses)):
             net.offloads(namespace, name, "off")
-            net.ip("-n", namespace, "link", "set", name, "up")
+            net.ip_lines(f"link set {name} up", *(f"address add {one} dev {name}" for one in its), netns=namespace)
 
     def remove(self):
         try:
             for namespace in (self.a, self.b):
                 detach_everything(namespace)
         finally:
-            for namespace in (self.a, self.b):
-                net.delete_namespace(namespace)
+            net.delete_namespaces(self.a, self.b)
 
 
 @pytest.fixture

@@ -53,8 +53,7 @@ def sysctl(namespace, name, value):
 
 @pytest.fixture(scope="module")
 def built_path(machine):
-    for namespace in (HOST, ROUTER, FAR):
-        net.make_namespace(namespace)
+    net.make_namespaces(HOST, ROUTER, FAR)
     link(HOST, "wan", ROUTER, "lan", 1500)
     link(ROUTER, "out", FAR, "eth0", 1418)
     address(HOST, "wan", f"{SOURCE[4]}/24", f"{SOURCE[6]}/64", f"{SECOND[4]}/24", f"{SECOND[6]}/64")
@@ -71,8 +70,7 @@ def built_path(machine):
         net.must("nsenter", f"--net=/run/netns/{HOST}", "ping", "-q", "-n", "-c", "1", "-i", "0.2", "-w", "10",
                  TARGET[family])
     yield
-    for namespace in (HOST, ROUTER, FAR):
-        net.delete_namespace(namespace)
+    net.delete_namespaces(HOST, ROUTER, FAR)
 
 
 @pytest.fixture

@@ -164,12 +164,12 @@ def test_a_qdisc_made_in_vain_is_removed(pair):
 
 @pytest.mark.tcx
 def test_what_a_deleted_namespace_left_is_removed(pair):
-    net.make_namespace("mssbpf-e2e-gone")
+    net.make_namespaces("mssbpf-e2e-gone")
     net.ip("-n", "mssbpf-e2e-gone", "link", "add", "g0", "type", "veth", "peer", "name", "g1")
     program.attach("mssbpf-e2e-gone", "g0")
     folder = program.PINS / str(net.inode("mssbpf-e2e-gone"))
     assert folder.exists()
-    net.delete_namespace("mssbpf-e2e-gone")
+    net.delete_namespaces("mssbpf-e2e-gone")
     for _ in range(100):  # the kernel takes devices down a little later
         program.attach(pair.a, "v0")
         if not folder.exists():

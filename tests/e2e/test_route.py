@@ -38,8 +38,8 @@ class Site:
     target = {4: "10.1.3.2", 6: "fd01:3::2"}
 
     def __init__(self):
+        net.make_namespaces(self.client, self.router, self.far, self.server)
         for namespace in (self.client, self.router, self.far, self.server):
-            net.make_namespace(namespace)
             net.must("ip", "netns", "exec", namespace, "sysctl", "-qw", "net.ipv6.conf.default.accept_dad=0")
         for number, (left, device, right, peer) in enumerate(self.links):
             net.ip("link", "add", device, "netns", left, "type", "veth", "peer", "name", peer, "netns", right)
@@ -122,8 +122,7 @@ class Site:
                     assert (result.status, result.stderr) == (0, ""), result
                 assert program.pins(namespace) == []
         finally:
-            for namespace in (self.client, self.router, self.far, self.server):
-                net.delete_namespace(namespace)
+            net.delete_namespaces(self.client, self.router, self.far, self.server)
 
 
 def is_syn(frame):

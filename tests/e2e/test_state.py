@@ -377,12 +377,12 @@ def test_pins_of_another_layout(pair):
 def test_a_namespace_that_is_gone(pair):
     """A namespace deleted with its interfaces attached: one that gets its inode number starts afresh."""
     for _ in range(5):
-        net.make_namespace("mssbpf-e2e-gone")
+        net.make_namespaces("mssbpf-e2e-gone")
         folder = program.PINS / str(net.inode("mssbpf-e2e-gone"))
         link("mssbpf-e2e-gone", "v0", index=5)
         assert program.show("mssbpf-e2e-gone") == {}
         program.attach("mssbpf-e2e-gone", "v0")
-        net.delete_namespace("mssbpf-e2e-gone")
+        net.delete_namespaces("mssbpf-e2e-gone")
         for path in folder.iterdir() if folder.exists() else ():
             path.unlink()
         folder.rmdir()

@@ -389,11 +389,11 @@ def test_killed_in_the_middle(pair):
 
 def test_a_namespace_that_is_gone(pair):
     """What was pinned for it is removed by a command elsewhere."""
-    net.make_namespace("mssbpf-e2e-gone")
+    net.make_namespaces("mssbpf-e2e-gone")
     link("mssbpf-e2e-gone", "x0")
     program.attach("mssbpf-e2e-gone", "x0", "--hook", "xdp")
     folder = program.PINS / str(net.inode("mssbpf-e2e-gone"))
-    net.delete_namespace("mssbpf-e2e-gone")
+    net.delete_namespaces("mssbpf-e2e-gone")
     deadline = time.monotonic() + 5
     program.attach(pair.a, "v0")
     while folder.exists() and time.monotonic() < deadline:  # the namespace goes a little later
@@ -408,7 +408,7 @@ class XdpRouter:
 
     def __init__(self, pair):
         self.pair = pair
-        net.make_namespace(self.far)
+        net.make_namespaces(self.far)
         net.ip("link", "add", "w1", "netns", self.name, "type", "veth", "peer", "name", "w0", "netns", self.far)
         # The router sends nothing of its own.
         net.must("ip", "netns", "exec", self.name, "sysctl", "-qw", "net.ipv6.conf.v1.disable_ipv6=1",
@@ -435,7 +435,7 @@ class XdpRouter:
         for end in self.ends:
             end.close()
         program.detach(self.name, "--all")
-        net.delete_namespace(self.far)
+        net.delete_namespaces(self.far)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ Knows nothing of mssbpf, nor what is in a packet: that is packets.py.
 """
 import contextlib
 import ctypes
+import fcntl
 import os
 import socket
 import struct
@@ -15,6 +16,8 @@ CLONE_NEWNS, CLONE_NEWNET = 0x00020000, 0x40000000
 MS_REC, MS_PRIVATE = 1 << 14, 1 << 18
 ETH_P_ALL = 0x0003
 SO_RCVBUFFORCE = 33
+SIOCETHTOOL = 0x8946
+OFFLOADS = 0x17, 0x1F, 0x24, 0x2C  # ETHTOOL_STXCSUM, ETHTOOL_STSO, ETHTOOL_SGSO, ETHTOOL_SGRO
 SOL_PACKET = 263
 PACKET_AUXDATA = 8
 PACKET_OUTGOING = 4
@@ -55,6 +58,12 @@ def must(*argv, **options):
 
 def ip(*arguments):
     return must("ip", *arguments)
+
+
+def ip_lines(*lines, netns=None):
+    """Runs ip(8) once for several command lines."""
+    where = ("-n", netns) if netns else ()
+    must("ip", *where, "-batch", "-", stdin="\n".join(lines) + "\n", timeout=60)
 
 
 def unshare_mounts():
@@ -99,21 +108,31 @@ def mac(namespace, device):
     raise RuntimeError(f"{namespace} {device}: no Ethernet address")
 
 
+def devices(namespace):
+    with entered(namespace):
+        return [name for _, name in socket.if_nameindex()]
+
+
 def offloads(namespace, device, state):
     """Checksum and segmentation offloads of a device, "on" or "off"."""
-    must("ip", "netns", "exec", namespace, "ethtool", "-K", device,
-         *(word for name in ("tx", "tso", "gso", "gro") for word in (name, state)))
+    with entered(namespace), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as query:
+        for command in OFFLOADS:
+            value = ctypes.create_string_buffer(struct.pack("II", command, state == "on"), 8)
+            fcntl.ioctl(query, SIOCETHTOOL, struct.pack("16sP16x", device.encode(), ctypes.addressof(value)))
 
 
-def delete_namespace(name):
-    if os.path.exists(f"/run/netns/{name}"):
-        ip("netns", "delete", name)
+def delete_namespaces(*names):
+    """Those that are there."""
+    lines = [f"netns delete {name}" for name in names if os.path.exists(f"/run/netns/{name}")]
+    if lines:
+        ip_lines(*lines)
 
 
-def make_namespace(name):
-    delete_namespace(name)
-    ip("netns", "add", name)
-    ip("-n", name, "link", "set", "lo", "up")
+def make_namespaces(*names):
+    delete_namespaces(*names)
+    ip_lines(*(f"netns add {name}" for name in names))
+    for name in names:
+        ip("-n", name, "link", "set", "lo", "up")
 
 
 class Frame:

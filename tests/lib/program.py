@@ -124,6 +124,14 @@ def our_filters(namespace, device, direction):
     return [line for line in filters(namespace, device, direction) if "mssbpf_" in line]
 
 
+def our_filters_anywhere(namespace):
+    """The lines tc prints of filters of ours on all devices."""
+    lines = [f"filter show dev {device} {direction}\n"
+             for device in net.devices(namespace) for direction in ("ingress", "egress")]
+    shown = net.must("tc", "-n", namespace, "-batch", "-", stdin="".join(lines))
+    return [line for line in shown.splitlines() if "mssbpf_" in line]
+
+
 def has_clsact(namespace, device):
     return "clsact" in net.must("tc", "-n", namespace, "qdisc", "show", "dev", device)
 

@@ -62,8 +62,7 @@ class End:
 
     def ip(self, *lines):
         """Runs ip(8) once with several command lines."""
-        text = "\n".join(lines).format(**self.words)
-        net.must("ip", "-n", self.namespace, "-batch", "-", stdin=text + "\n", timeout=60)
+        net.ip_lines(*(line.format(**self.words) for line in lines), netns=self.namespace)
 
     def undo(self):
         """Removes what is there of a row. Without a kernel's module, ip(8) gives up: what takes one comes last."""
