@@ -112,12 +112,14 @@ def test_a_filter_of_others_comes(pair, verb):
 @hooks
 def test_programs_of_others_come_and_go(pair, hook):
     """In TCX, at any moment of attach and detach: all that remain still run."""
+    link(pair.a, "x0")
+    program.attach(pair.a, "x0")  # so that programs and maps stay
     for words in (("attach", "v0", "--hook", hook, "--mtu", "1400"), ("detach", "v0")):
         program.attach(pair.a, "v0", "--hook", hook, "--mtu", 1400)
         steps = faults.steps(argv(pair, *words), CALLS)
         for step in steps:
             if words[0] == "attach":
-                program.detach(pair.a, "--all")
+                program.detach(pair.a, "v0")
             else:
                 program.attach(pair.a, "v0", "--hook", hook, "--mtu", 1400)
             going = bpf.Counter("going")

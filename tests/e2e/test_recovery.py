@@ -3,8 +3,10 @@
 
 What is attached stays attached and is told truly; nothing of others is taken for ours.
 """
+import itertools
 import os
 import shutil
+import tempfile
 
 import pytest
 
@@ -23,13 +25,19 @@ def forget_pins(pair):
 
 
 def refusals(pair, *words, call="bpf", error="EMFILE"):
-    """Runs a command again and again, its first, second, ... system call of this kind refused."""
+    """Runs a command again and again, its first, second, ... and last system call of this kind refused, and then none."""
     if not shutil.which("strace"):
         pytest.skip("strace is not installed (make deps)")
-    for number in range(1, 50):
-        result = net.run("strace", "-o", "/dev/null", "-e", f"trace={call}", "-e",
-                         f"inject={call}:error={error}:when={number}", program.MSSBPF, *words, "--netns", pair.a)
-        yield number, result
+    with tempfile.NamedTemporaryFile("r") as log:
+        for number in itertools.count(1):
+            result = net.run("strace", "-o", log.name, "-e", f"trace={call}", "-e",
+                             f"inject={call}:error={error}:when={number}", program.MSSBPF, *words, "--netns", pair.a)
+            log.seek(0)
+            whole = "(INJECTED)" not in log.read()
+            yield number, result
+            if whole:
+                break
+    assert number > 2
 
 
 @hooks
@@ -149,13 +157,8 @@ def test_a_qdisc_that_took_the_place_of_ours(pair, words):
 
 def test_a_qdisc_made_in_vain_is_removed(pair):
     """The filter is refused after the qdisc was made for it."""
-    if not shutil.which("strace"):
-        pytest.skip("strace is not installed (make deps)")
     refused = 0
-    for number in range(1, 30):
-        result = net.run("strace", "-o", "/dev/null", "-e", "trace=sendto", "-e",
-                         f"inject=sendto:error=ENOBUFS:when={number}", program.MSSBPF, "attach", "v0", "--hook",
-                         "clsact", "--netns", pair.a)
+    for number, result in refusals(pair, "attach", "v0", "--hook", "clsact", call="sendto", error="ENOBUFS"):
         refused += result.status == 1
         program.mssbpf("detach", "v0", netns=pair.a)
         assert not program.has_clsact(pair.a, "v0"), (number, result)
