@@ -202,6 +202,25 @@ static int load_read(const struct options *options, struct rules *given)
 	return EXIT_DONE;
 }
 
+/* Warns of the rule with the largest MTU, if it is larger than the interface's own. */
+static void rules_warn_device(const struct rules *given, const struct selected *selected)
+{
+	const struct rule *largest = NULL;
+	char text[RULE_TEXT_SIZE];
+
+	for (size_t i = 0; i < given->count; i++) {
+		const struct rule *rule = &given->list[i];
+
+		if (rule->mss != MSSBPF_MSS_NONE && (!largest || rule_mtu(rule) > rule_mtu(largest)))
+			largest = rule;
+	}
+	if (!largest || rule_mtu(largest) <= selected->device.mtu)
+		return;
+	rule_format(largest, text);
+	warning("%s: %s is larger than its own MTU, %u: larger packets never leave by it", selected->name, text,
+		selected->device.mtu);
+}
+
 /* Changes the rules of one interface. Returns 0, or -errno after saying what is wrong. */
 static int interface_change(const struct maps *maps, const struct selected *selected, const struct action *action,
 			    const struct rules *given)
@@ -249,6 +268,8 @@ static int selected_change(const struct maps *maps, const struct options *option
 			selected->used = true;
 			if (interface_change(maps, selected, action, given))
 				status = EXIT_FAILED;
+			else
+				rules_warn_device(given, selected);
 		} else if (!selected->by_pattern) {
 			status = error(
 				"%s: not attached: 'mssbpf attach %s' first (with --mtu none, only its rules count)",

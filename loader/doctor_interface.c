@@ -7,6 +7,7 @@
 
 #include "ahead.h"
 #include "pins.h"
+#include "rule_sets.h"
 
 #include <errno.h>
 #include <linux/if_arp.h>
@@ -164,6 +165,79 @@ static void check_limit(struct doctor *doctor, const struct check *check, const 
 	finding_add(doctor, check, subject, command,
 		    "the limit (%s) is for an MTU of %u, and %u is what fits through it: %s",
 		    direction_words[directions], largest, fits, why);
+}
+
+static bool rule_is_too_large(const struct rule *rule, unsigned int fits)
+{
+	return rule->mss != MSSBPF_MSS_NONE && rule_mtu(rule) > fits;
+}
+
+enum { RULES_MENDED = 16 }; /* prefixes in one command */
+
+/* The `mssbpf rule add` that gives those that are too large, or the first of them, an MTU that fits. */
+static char *rules_command(const struct doctor *doctor, const struct subject *subject, const struct rules *rules,
+			   unsigned int fits)
+{
+	char *command = command_of(WORDS("mssbpf", "rule", "add")), prefix[RULE_TEXT_SIZE];
+	int err = command ? 0 : -ENOMEM;
+
+	if (!err && doctor->options->netns)
+		err = command_add(&command, "--netns") ?: command_add(&command, doctor->options->netns);
+	err = err ?: command_add(&command, subject->device.name);
+	for (size_t i = 0, count = 0; i < rules->count && count < RULES_MENDED && !err; i++) {
+		if (!rule_is_too_large(&rules->list[i], fits))
+			continue;
+		prefix_format(&rules->list[i], prefix);
+		err = command_add(&command, prefix);
+		count++;
+	}
+	err = err ?: number_add(&command, "--mtu", fits);
+	if (!err)
+		return command;
+	free(command);
+	return NULL;
+}
+
+/* Reads the rules of an interface. Returns false where there are none, or when it is said that they cannot be read. */
+static bool rules_read(struct doctor *doctor, const struct subject *subject, struct rules *rules)
+{
+	const struct report_row *row = any_row(subject);
+	struct maps maps;
+	int err;
+
+	if (!row || !row->entry.limit.order.rules || pins_open(&maps))
+		return false;
+	err = rule_set_get(&maps, subject->device.ifindex, rules);
+	pins_close(&maps);
+	if (err)
+		doctor_fail(doctor, "%s: cannot read its rules: %s", subject->device.name, strerror(-err));
+	return !err;
+}
+
+static void check_rules(struct doctor *doctor, const struct check *check, const struct subject *subject)
+{
+	unsigned int fits = fitting_mtu(subject);
+	const struct rule *first = NULL;
+	struct rules rules = {};
+	char text[RULE_TEXT_SIZE];
+	size_t count = 0;
+
+	if (!rules_read(doctor, subject, &rules))
+		return;
+	for (size_t i = 0; i < rules.count; i++) {
+		if (!rule_is_too_large(&rules.list[i], fits))
+			continue;
+		first = first ?: &rules.list[i];
+		count++;
+	}
+	if (first) {
+		rule_format(first, text);
+		finding_add(doctor, check, subject,
+			    fits >= MSSBPF_MTU_MIN ? rules_command(doctor, subject, &rules, fits) : NULL,
+			    "%zu of its %zu rules %s for more than the %u bytes that fit through it: %s%s", count,
+			    rules.count, count == 1 ? "is" : "are", fits, text, count > 1 ? ", and others" : "");
+	}
+	free(rules.list);
 }
 
 static bool is_wireguard(const struct subject *subject)
@@ -487,6 +561,7 @@ static void check_firewall_clamp(struct doctor *doctor, const struct check *chec
 const struct check interface_checks[] = {
 	{ "not_attached", SEVERITY_ERROR, .look_at = check_attached },
 	{ "limit_too_large", SEVERITY_ERROR, .look_at = check_limit },
+	{ "rule_too_large", SEVERITY_ERROR, .look_at = check_rules },
 	{ "wireguard_mtu_too_large", SEVERITY_WARNING, .look_at = check_wireguard_mtu },
 	{ "mtu_too_large", SEVERITY_WARNING, .look_at = check_mtu },
 	{ "one_direction", SEVERITY_WARNING, .look_at = check_directions },

@@ -8,12 +8,14 @@ import json
 import os
 import shlex
 import socket
+import struct
 
 import pytest
 
 import bpf
 import net
 import program
+from test_xdp import xdp_router  # noqa: F401
 
 tcx = pytest.mark.tcx
 PIN = "/sys/fs/bpf/mssbpf-e2e-foreign"
@@ -166,6 +168,30 @@ def test_limit_of_one_direction(both):
     assert program.mssbpf("attach", "v0", "--mtu", 1501, "--direction", "ingress", netns=both.a).status == 0
     commands = finds(both.a, [("error", "v0", "limit_too_large")])
     assert commands == [f"mssbpf attach --netns {both.a} v0 --mtu 1500 --direction ingress"]
+
+
+def test_rules_larger_than_the_device(both):
+    """Those that are not, and those that are no limit, are left out of the command."""
+    for words in (("10.1.0.0/16", "--mtu", "1500"), ("10.2.0.0/16", "--off"), ("2001:db8:9::/48", "--mss", "1440")):
+        program.done(program.mssbpf("rule", "add", "v0", *words, netns=both.a))
+    healthy(both.a)
+    for words in (("10.3.0.0/16", "--mtu", "1501"), ("2001:db8:8::/48", "--mss", "1441")):
+        assert program.mssbpf("rule", "add", "v0", *words, netns=both.a).status == 0
+    assert "2 of its 5 rules are for more than the 1500 bytes that fit through it: 10.3.0.0/16 mtu 1501, and others " in \
+        program.mssbpf("doctor", netns=both.a).stdout
+    commands = finds(both.a, [("error", "v0", "rule_too_large")])
+    assert commands == [f"mssbpf rule add --netns {both.a} v0 10.3.0.0/16 2001:db8:8::/48 --mtu 1500"]
+
+
+def test_rule_larger_than_the_underlay(hosts):
+    near = hosts[0]
+    near.ip("link add t0 type vxlan id 1 dstport 4789 local {l4} remote {r4}", "link set t0 mtu 1450 up")
+    program.attach(near.namespace, "t0", "--mtu", "none", "--direction", "both")
+    program.done(program.mssbpf("rule", "add", "t0", "10.0.0.0/8", "--mtu", "1450", netns=near.namespace))
+    healthy(near.namespace)
+    near.ip("link set v0 mtu 1400")
+    commands = finds(near.namespace, [("error", "t0", "rule_too_large"), ("warning", "t0", "mtu_too_large")])
+    assert commands[0] == f"mssbpf rule add --netns {near.namespace} t0 10.0.0.0/8 --mtu 1350"
 
 
 def test_limit_larger_than_the_underlay(hosts):
@@ -391,6 +417,46 @@ def test_no_syn_because_it_leaves_elsewhere(pair):
     assert program.counted(pair.a, "v0", "ingress")["syn"] == 1
     finds(pair.a, [("warning", "v0", "no_syn")], mends=False)
     assert "the other way is by another device" in explained(pair)
+
+
+@pytest.mark.vm
+@pytest.mark.parametrize("kind", ("veth", "gre"))
+def test_no_syn_because_ipsec_hides_them(pair, kind):
+    """All that passes is ESP, as where IPsec is carried in GRE: it is told where to attach instead."""
+    device, target = "v0", pair.addresses[4][1]
+    if kind == "gre":
+        device, target = "g0", "198.51.100.2"
+        made = net.run("ip", "-n", pair.a, "link", "add", device, "type", "gre", "local", pair.addresses[4][0], "remote",
+                       pair.addresses[4][1])
+        if "Unknown device type" in made.stderr:
+            pytest.skip("this kernel has no GRE")
+        net.ip("-n", pair.a, "link", "set", device, "up")
+        net.ip("-n", pair.a, "address", "add", "198.51.100.1/24", "dev", device)
+    program.attach(pair.a, device, "--direction", "both")
+    healthy(pair.a)
+    with net.entered(pair.a), socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ESP) as sender:
+        for number in range(1100):
+            sender.sendto(struct.pack("!II", 1, number) + bytes(64), (target, 0))
+    finds(pair.a, [("warning", device, "no_syn")], mends=False)
+    assert "IPsec in GRE (attach where it comes from, before it is encrypted)" in explained(pair)
+
+
+@tcx
+def test_no_syn_because_xdp_forwards(pair, xdp_router):  # noqa: F811
+    """Connections pass the router, in XDP, and its TC sees none of them."""
+    router = xdp_router.name
+    program.attach(router, "v1", "w1", "--mtu", 1400, "--direction", "both")
+    healthy(router)
+    with contextlib.closing(bpf.Forwarder(router, "w1")) as there, contextlib.closing(bpf.Forwarder(router, "v1")) as back:
+        there.attach_xdp(router, "v1")
+        back.attach_xdp(router, "w1")
+        target = pair.addresses[4][1]
+        with net.listener(xdp_router.far, socket.AF_INET, target) as server, \
+                net.connected(pair.a, socket.AF_INET, target, server.getsockname()[1]):
+            flood(pair, pair.a, target)
+        finds(router, [("warning", "v1", "no_syn"), ("warning", "w1", "no_syn")], mends=False)
+        said = program.mssbpf("doctor", "v1", netns=router).stdout
+        assert f"(forwarder, id {there.number}) is on it; what XDP forwards does not pass TC" in said
 
 
 def test_no_syn_because_xdp_takes_them(both):

@@ -324,6 +324,17 @@ def test_refused(pair):
     assert "10.0.0.0/8" in result.stdout
 
 
+def test_mtu_larger_than_the_device(pair):
+    """It is taken, with a warning of the largest, as attach does."""
+    program.attach(pair.a, "v0", "--mtu", OWN)
+    result = program.mssbpf("rule", "load", "v0", "-", netns=pair.a,
+                            stdin="10.0.0.0/8 mtu 1500\n10.1.0.0/16 mtu 1501\n10.2.0.0/16 mtu 9000\n::/0 off\n")
+    program.done(result, "", "mssbpf: warning: v0: 10.2.0.0/16 mtu 9000 is larger than its own MTU, 1500: larger packets "
+                             "never leave by it\n")
+    assert listed(pair.a)["v0", "10.2.0.0/16"] == 9000
+    rule(pair.a, "del", "v0", "10.2.0.0/16")
+
+
 def test_small_mtu_for_ipv6(pair):
     """Legal, with a warning that names one and counts the others."""
     program.attach(pair.a, "v0", "--mtu", OWN)
