@@ -45,6 +45,9 @@ void programs_complain(int err)
 		      strerror(-err),
 		      locks ? ", and on this kernel memory that may be locked: CAP_SYS_RESOURCE, or 'ulimit -l unlimited'"
 			    : "");
+	else if (err == -ENOMEM)
+		error("loading the BPF programs: the system or this control group has too little memory for them and "
+		      "their maps; --max-entries takes less of it");
 	else if (err == -ENOSYS)
 		error("loading the BPF programs: this kernel (%s) has no bpf(), CONFIG_BPF_SYSCALL", system.release);
 	else if (libbpf_probe_bpf_prog_type(BPF_PROG_TYPE_SCHED_CLS, NULL) == 0)

@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Commands that get too little: memory, file descriptors, locked memory, a bpffs that takes nothing.
 
-Each is done or refused in words, and what was attached before stays as it was.
+Each is done or refused in words, and what was attached before stays as it was; or the kernel kills it for its memory,
+and the same command again completes what it began.
 """
+import ipaddress
 import re
 
 import pytest
 
 import faults
+import memory
 import net
 import program
+from test_hooks import connect
 from test_surroundings import without_bpffs
 
 CHANGE = ("attach", "v0", "--mtu", "1300", "--direction", "both")
@@ -60,6 +64,85 @@ def test_little_address_space(pair, words):
     step = 16 if faults.LONG else 400
     _, done = starve(pair, words, (f"--as={kilobytes << 10}" for kilobytes in range(7000, 12000, step)))
     assert done
+
+
+@pytest.fixture
+def group(pair, tmp_path):
+    with memory.group(tmp_path) as made:
+        yield made
+
+
+def check_words(result):
+    """Killed, done without a word, or refused in words."""
+    assert result.status in (memory.KILLED, 0, 1) and result.stdout == "", result
+    assert result.stderr.startswith("mssbpf: ") == (result.status == 1), result
+
+
+def sizes(first, last):
+    """Limits of memory, each larger than the one before by the same factor."""
+    while first < last:
+        yield first
+        first = int(first * (1.05 if faults.LONG else 2))
+
+
+@pytest.mark.parametrize("words,old,new", (pytest.param(("attach", "v0", "--mtu", "1300"), 1460, 1260, id="attach",
+                                                        marks=pytest.mark.vm_long),
+                                           pytest.param(CHANGE, 1360, 1260, id="change"),
+                                           pytest.param(("detach", "v0"), 1360, 1460, id="detach")))
+def test_little_memory(pair, group, words, old, new):
+    """For the command, and for what the kernel keeps for it: it is killed, or refused in words, or done."""
+    argv = program.MSSBPF, words[0], "--netns", pair.a, *words[1:]
+    possible = {memory.KILLED: (old, new), 0: (new,), 1: (old,)}
+    seen = set()
+    for size in sizes(500_000, 40_000_000):
+        if old == 1360:
+            program.attach(pair.a, "v0", "--mtu", 1400)
+        result = group.run(size, *argv)
+        seen.add(result.status)
+        check_words(result)
+        assert connect(pair)[0] in possible[result.status], (size, result)
+        program.loaded.update(program.programs(pair.a))
+        again = program.mssbpf(*words, netns=pair.a)
+        assert again.status == 0 or (words[0] == "detach" and "not attached" in again.stderr), (size, again)
+        assert connect(pair)[0] == new, (size, again)
+        program.detach(pair.a, "--all")
+        assert program.pins(pair.a) == [] and program.attached(pair.a, "v0", "egress") == (0, 0), (size, result)
+    assert {memory.KILLED, 0} <= seen
+
+
+@pytest.mark.vm
+def test_maps_larger_than_memory(pair, group):
+    """Linux 5.11 and later count maps."""
+    argv = program.MSSBPF, "attach", "--netns", pair.a, "v0", "--max-entries", "1048576"
+    result = group.run(24 << 20, *argv)
+    if program.at_least(5, 11):
+        program.refused(result, 1, "memory.*--max-entries takes less")
+        assert program.pins(pair.a) == [] and connect(pair) == (1460, 1460)
+    else:
+        program.done(result)
+    program.attach(pair.a, "v0", "--max-entries", 1048576)
+
+
+def test_rules_larger_than_memory(pair, group):
+    """The old ones stay until there is room."""
+    program.attach(pair.a, "v0", "--mtu", 1400)
+    program.done(program.mssbpf("rule", "add", "v0", "10.0.0.0/8", "--mtu", "1300", netns=pair.a))
+    file = group.folder.parent.parent / "rules"
+    first = int(ipaddress.ip_address("10.0.0.0"))
+    file.write_text("".join(f"{ipaddress.ip_address(first + 2 * number)} mtu 1{number % 5}00\n"
+                            for number in range(100000)))
+    argv = program.MSSBPF, "rule", "load", "--netns", pair.a, "v0", str(file)
+    seen = set()
+    for size in sizes(500_000, 100_000_000):
+        result = group.run(size, *argv)
+        seen.add(result.status)
+        check_words(result)
+        rules = program.show(pair.a)["v0", "egress"]["rules"]
+        assert rules in {memory.KILLED: (1, 100000), 0: (100000,), 1: (1,)}[result.status], (size, result)
+        program.done(program.mssbpf("rule", "flush", "v0", netns=pair.a))
+        program.done(program.mssbpf("rule", "add", "v0", "10.0.0.0/8", "--mtu", "1300", netns=pair.a))
+    assert {memory.KILLED, 0} <= seen
+    program.done(net.run(*argv))
 
 
 def test_little_locked_memory(pair):
