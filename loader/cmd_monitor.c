@@ -190,6 +190,8 @@ static int monitor_follow(struct monitor *monitor)
 			break;
 	}
 	listener_end(&monitor->listener);
+	if (stopped && isatty(STDOUT_FILENO))
+		putchar('\n'); /* it may show ^C on the line of the cursor */
 	while (!monitor->done && monitor_print(monitor) == -EAGAIN)
 		;
 	lost_tell(monitor, true);
@@ -268,7 +270,9 @@ static int monitor_begin(struct monitor *monitor, const struct maps *maps)
 		return error("monitor: another one runs in this network namespace; events go to one at a time");
 	if (err)
 		return error("monitor: cannot make a ring buffer of %zu KiB: %s%s", size / 1024, strerror(-err),
-			     err == -ENOMEM ? "; --buffer takes less" : "");
+			     err == -ENOMEM   ? "; --buffer takes less"
+			     : err == -EINVAL ? "; kernels before Linux 5.8 have none"
+					      : "");
 	return EXIT_DONE;
 }
 

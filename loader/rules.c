@@ -151,6 +151,9 @@ int prefix_parse(const char *text, struct rule *rule, char why[WHY_SIZE])
 	if (*slash && number_parse(slash + 1, 0, families[rule->family].bits, &length))
 		return refuse(why, "'%.60s': the length of an %s prefix is a number from 0 to %u", text,
 			      families[rule->family].name, families[rule->family].bits);
+	if (rule->family == MSSBPF_IPV6 && length >= 96 && !rule->first.half[0] && rule->first.half[1] >> 32 == 0xffff)
+		return refuse(why, "'%s' is an IPv4 prefix in IPv6's form, which no packet has: write it as IPv4",
+			      text);
 	rule->length = length;
 	open = open_bits(length);
 	if (!(rule->first.half[0] & open.half[0]) && !(rule->first.half[1] & open.half[1]))

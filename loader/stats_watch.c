@@ -86,6 +86,9 @@ static void columns_choose(const struct watch *watch, bool shown[COUNT_COLUMNS])
 
 static void heads_add(struct table *table, const bool shown[COUNT_COLUMNS], bool terminal)
 {
+	/* Lines do not wait for those to come: rates have room. */
+	const char *rate = terminal ? "/s" : "      /s";
+
 	if (!terminal)
 		table_add(table, "TIME");
 	table_add(table, "INTERFACE");
@@ -95,7 +98,7 @@ static void heads_add(struct table *table, const bool shown[COUNT_COLUMNS], bool
 		if (!shown[column])
 			continue;
 		table_add(table, "%s", count_head(column));
-		table_add(table, "/s");
+		table_add(table, "%s", rate);
 	}
 }
 
@@ -132,7 +135,7 @@ static void row_add(struct table *table, const struct watch *watch, const struct
 
 static void watch_table(const struct watch *watch, FILE *file)
 {
-	struct table table = { .words = watch->terminal ? 7 : 15 };
+	struct table table = { .words = watch->terminal ? 7 : 15, .headless = !watch->terminal && !watch->first };
 	bool shown[COUNT_COLUMNS];
 	char clock[32];
 
@@ -141,8 +144,7 @@ static void watch_table(const struct watch *watch, FILE *file)
 	table.columns = watch->terminal ? 3 : 4;
 	for (size_t column = 0; column < COUNT_COLUMNS; column++)
 		table.columns += shown[column] ? 2 : 0;
-	if (watch->terminal || watch->first)
-		heads_add(&table, shown, watch->terminal);
+	heads_add(&table, shown, watch->terminal);
 	for (size_t i = 0; i < watch->now.report.count * MSSBPF_FAMILIES; i++) {
 		if (!watch->terminal)
 			table_add(&table, "%s", clock);
@@ -292,6 +294,8 @@ int stats_watch(const struct options *options)
 	report_free(&watch.before.report);
 	report_free(&watch.now.report);
 	close(watch.signals);
+	if (watch.terminal && !watch.first)
+		putchar('\n');					 /* it may show ^C on the line of the cursor */
 	if (err == -EPIPE && !freopen("/dev/null", "w", stdout)) /* what nobody reads is no error at the end */
 		status = EXIT_FAILED;
 	return err && err != -EPIPE ? EXIT_FAILED : status;

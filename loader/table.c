@@ -5,7 +5,6 @@
 #include "table.h"
 
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,6 +58,8 @@ void table_write(struct table *table, FILE *file)
 		bool word = table->words >> column & 1, last = column + 1 == table->columns;
 		int rest = widths[column] - (int)strlen(cell);
 
+		if (table->headless && i < table->columns)
+			continue;
 		pad(file, word ? 0 : rest);
 		fputs_unlocked(cell, file);
 		pad(file, word && !last ? rest : 0);

@@ -5,6 +5,7 @@
 #ifndef MSSBPF_TABLE_H
 #define MSSBPF_TABLE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -15,6 +16,7 @@ enum {
 struct table {
 	size_t columns;
 	unsigned int words; /* a bit for each column, 1: words, 0: numbers */
+	bool headless;	    /* the first row is not printed, and only makes columns as wide as with it */
 	size_t count;	    /* of cells */
 	FILE *cells;	    /* the text below, while it is written */
 	char *text;	    /* of all cells, each with its NUL */

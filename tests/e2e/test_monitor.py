@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import json
 import os
+import pty
 import re
 import signal
 import subprocess
@@ -195,6 +196,16 @@ def test_ends_on_signals(attached, monitor, number):
     send(attached, syn(attached, 4))
     assert len(running.done(number)) == 1
     assert Watch(attached.a).until == 0
+
+
+def test_ends_on_a_terminal(attached, monitor):
+    """What comes next has a line of its own, whatever the terminal shows of Ctrl-C."""
+    master, slave = pty.openpty()
+    running = monitor(attached.a, stdout=slave)
+    assert running.done() == []
+    os.close(slave)
+    assert os.read(master, 100) == b"\r\n"
+    os.close(master)
 
 
 @pytest.mark.parametrize("events", (False, True), ids=("idle", "busy"))
@@ -418,6 +429,38 @@ def test_no_memory_for_the_buffer(attached):
     program.refused(result, 1, r"^mssbpf: monitor: cannot make a ring buffer of 524288 KiB: Cannot allocate memory; "
                                r"--buffer takes less\n$")
     assert (Watch(attached.a).until, Watch(attached.a).has_ring) == (0, False)
+
+
+NO_RINGS = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <linux/bpf.h>
+#include <sys/syscall.h>
+long syscall(long number, long a, long b, long c, long d, long e, long f)
+{
+	long (*next)(long, ...) = dlsym(RTLD_NEXT, "syscall");
+
+	if (number != SYS_bpf || a != BPF_MAP_CREATE || ((union bpf_attr *)b)->map_type != BPF_MAP_TYPE_RINGBUF)
+		return next(number, a, b, c, d, e, f);
+	errno = EINVAL;
+	return -1;
+}
+"""
+
+
+def test_a_kernel_without_ring_buffers(pair, tmp_path):
+    """Before Linux 5.8; bpf(2) is made to refuse them. Nothing can be attached there, nor does monitor begin."""
+    (tmp_path / "rings.c").write_text(NO_RINGS)
+    net.must("cc", "-shared", "-fPIC", "-o", str(tmp_path / "rings.so"), str(tmp_path / "rings.c"))
+    without = ("env", f"LD_PRELOAD={tmp_path}/rings.so", program.MSSBPF)
+    program.refused(net.run(*without, "attach", "--netns", pair.a, "v0"), 1,
+                    r"^mssbpf: loading the BPF programs: .*; Linux 5\.10 or later is needed, this is ")
+    assert program.pins(pair.a) == []
+    program.attach(pair.a, "v0")
+    program.refused(net.run(*without, "monitor", "--netns", pair.a), 1,
+                    r"^mssbpf: monitor: cannot make a ring buffer .*; kernels before Linux 5\.8 have none\n$")
+    assert (Watch(pair.a).until, Watch(pair.a).has_ring) == (0, False)
 
 
 def test_unprivileged(attached, public_copy):

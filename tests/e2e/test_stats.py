@@ -164,9 +164,13 @@ def test_watch_by_pipe(pair):
     program.attach(pair.a, "v0", "--mtu", 1400)
     send(pair, 4, 1460)
     with watching(pair, "--watch") as process:
-        head, *first = (process.stdout.readline().split() for _ in range(3))
+        lines = [process.stdout.readline() for _ in range(3)]
         send(pair, 4, *[1460] * 7, 1000)
-        second = [process.stdout.readline().split() for _ in range(2)]
+        lines += [process.stdout.readline() for _ in range(2)]
+        # They stand below each other, whenever they came.
+        assert len({tuple(match.end() for match in re.finditer(r"\S+", line))[4:] for line in lines}) == 1, lines
+        head, *first = (line.split() for line in lines[:3])
+        second = [line.split() for line in lines[3:]]
         process.send_signal(signal.SIGTERM)
         ended(process)
     results = ["CLAMPED", "LOW", "NO-MSS", "MALFORMED", "TRUNCATED", "AH", "TCP-AO", "UNWRITABLE", "ADDED", "EXEMPT"]
@@ -353,6 +357,8 @@ def test_watch_on_a_terminal(pair):
         assert lines[3].split()[2:4] == ["IPv6", "3"] and lines[3].split()[-2] == "2" and len(lines) == 4
         process.send_signal(signal.SIGINT)
         ended(process)
+        terminal.read(PATIENCE)
+        assert terminal.received.endswith(b"\x1b[J\r\n")  # what comes next has a line of its own
 
 
 def test_watch_on_terminals_of_many_sizes(pair):
