@@ -105,6 +105,7 @@ class Site:
                 net.listener(self.server, FAMILY[family], target) as server:
             with net.connected(self.client, FAMILY[family], target, server.getsockname()[1]) as client:
                 accepted, _ = server.accept()
+                accepted.settimeout(net.TIMEOUT)
                 for sender, receiver in ((accepted, client), (client, accepted)):
                     sender.sendall(b"x" * 20000)
                     sender.shutdown(socket.SHUT_WR)
@@ -259,10 +260,13 @@ def test_both_ways(site, family, iptables):
     assert site.handshake(family) == (1400, 1400)
 
 
+@pytest.mark.vm
 @families
-def test_ingress(site, family):
-    """What arrives is held to the route that it will take."""
-    program.attach(site.router, "r0", "--mtu", "route", "--direction", "ingress")
+@pytest.mark.parametrize("hook", (("tc", "--direction", "ingress"), ("xdp", "--xdp-mode", "native"),
+                                  ("xdp", "--xdp-mode", "generic")), ids=("tc", "native", "generic"))
+def test_ingress(site, family, hook):
+    """What arrives is held to the route that it will take, and to the MTU of the device it will leave by."""
+    program.attach(site.router, "r0", "--mtu", "route", "--hook", *hook)
     assert site.handshake(family) == (1500, 1500)
     site.way(family, 1, "mtu", "lock", 1380)
     assert site.handshake(family) == (1380, 1500)
@@ -271,8 +275,9 @@ def test_ingress(site, family):
     assert site.handshake(family) == (1400, 1500)
     by_interface(site, family, "mtu", "lock", 1300)
     assert site.handshake(family) == (1300, 1500)
-    site.mtu(1290, (site.router, "r0"))
-    assert site.handshake(family) == (1290, 1500)
+    if "native" not in hook:  # veth drops what is larger than its MTU there, and only the SYN is clamped here
+        site.mtu(1290, (site.router, "r0"))
+        assert site.handshake(family) == (1290, 1500)
 
 
 @families
