@@ -27,15 +27,14 @@ enum {
 	MSS_DEFAULT_IPV6 = 1220,
 };
 
-/* Where the walk along the options stands, and what it found. */
+/* Where the walk along the options stands, and what it found. Places are bytes from the start of the TCP header. */
 struct options_walk {
 	__u8 unused;
-	__u8 next;    /* where the next option starts, from the start of the TCP header, bytes */
+	__u8 next;    /* where the next option starts */
 	__u8 result;  /* MSSBPF_TCP_AO, MALFORMED, or else NO_MSS */
-	__u8 length;  /* of the TCP header, bytes */
+	__u8 last;    /* where the value of the last option above the limit stands; see above_is_single() */
 	__u32 change; /* see options_walk() */
-	__u16 unused_too;
-	__u16 limit;	 /* bytes */
+	__u32 unused_too;
 	__u32 announced; /* the last MSS; NO_MSS_YET before */
 	__u32 unused_again;
 	__u32 above; /* which options are above the limit; see above_at() */
@@ -49,6 +48,7 @@ enum {
 	 */
 	ABOVE_BITS = 3,
 	ABOVE_FLAG = 4,
+	ABOVE_FLAGS = 04444444444, /* of all words */
 	ABOVE_WORDS = TCP_OPTIONS_MAX / 4,
 	ABOVE_SHIFT = TCP_HEADER_MIN / 4 * ABOVE_BITS,
 };
@@ -62,7 +62,7 @@ enum {
  *
  * Returns MSSBPF_CLAMPED, ALREADY_LOW, NO_MSS, TCP_AO, EXEMPT (without limit, in the place of the first three) or
  * MALFORMED. But for the last, walk->announced is the last MSS in the list, host order, 0 without. After
- * MSSBPF_CLAMPED, walk->lowered says where to write the limit, and walk->change is what to add to the sum that the TCP
+ * MSSBPF_CLAMPED, walk->above says where to write the limit, and walk->change is what to add to the sum that the TCP
  * checksum covers: 16-bit ones' complement in network order as RFC 1624 counts it (~old + new), not folded. An option
  * at an odd offset straddles two words: its bytes count swapped, which is what a shift by 8 does in ones' complement.
  */
@@ -72,56 +72,70 @@ static __always_inline enum mssbpf_result options_walk(const void *data, const v
 	/* One by one, and nothing unused: eight bytes at once are no secret to the verifier, see forget(). */
 	walk->next = TCP_HEADER_MIN;
 	walk->result = MSSBPF_NO_MSS;
-	walk->length = length;
-	walk->limit = limit;
 	walk->change = 0xffff; /* a zero, in ones' complement */
 	walk->announced = NO_MSS_YET;
 	walk->above = NONE_ABOVE;
+	forget(*walk);
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < TCP_OPTIONS_MAX; i++) {
-		const __u8 *option;
-		__u32 next, kind;
+		__u32 next = walk->next, kind, size;
+		const __u8 *option = data + offset + next;
 		__u16 mss;
 
-		forget(*walk);
-		next = walk->next;
-		option = data + offset + next;
-		if (next >= walk->length || (const void *)(option + 1) > end)
+		if (next >= length)
 			break;
+		if (unlikely((const void *)(option + 2) > end)) { /* then it is the last byte of header and packet */
+			if ((const void *)(option + 1) <= end && option[0] != TCP_OPTION_END &&
+			    option[0] != TCP_OPTION_NOP)
+				walk->result = MSSBPF_MALFORMED;
+			break;
+		}
 		kind = option[0];
+		size = option[1];
 		if (kind == TCP_OPTION_END)
 			break;
 		if (kind == TCP_OPTION_NOP) {
 			walk->next = next + 1;
+			forget_again();
 			continue;
 		}
-		if ((const void *)(option + 2) > end || option[1] < 2 || next + option[1] > walk->length) {
+		walk->next = next + size;
+		if (size < 2 || next + size > length) {
 			walk->result = MSSBPF_MALFORMED;
 			break;
 		}
-		walk->next = next + option[1];
 		if (kind == TCP_OPTION_AO)
 			walk->result = MSSBPF_TCP_AO;
+		forget_again();
 		if (kind != TCP_OPTION_MSS)
 			continue;
-		if (option[1] != TCP_OPTION_MSS_LENGTH || (const void *)(option + TCP_OPTION_MSS_LENGTH) > end) {
+		if (size != TCP_OPTION_MSS_LENGTH || (const void *)(option + TCP_OPTION_MSS_LENGTH) > end) {
 			walk->result = MSSBPF_MALFORMED;
 			break;
 		}
 		mss = option[2] << 8 | option[3];
 		walk->announced = mss;
-		if (mss <= walk->limit)
+		if (mss <= limit)
 			continue;
+		walk->last = next + 2;
 		walk->above |= (ABOVE_FLAG | next % 4) << (next / 4 * ABOVE_BITS - ABOVE_SHIFT);
 		mss = ~mss;
-		walk->change += ((__u32)mss + walk->limit) << (next % 2 * 8);
+		walk->change += ((__u32)mss + limit) << (next % 2 * 8);
 	}
 
 	return walk->result != MSSBPF_NO_MSS	      ? walk->result
-	       : walk->limit == MSSBPF_MSS_NONE	      ? MSSBPF_EXEMPT
+	       : limit == MSSBPF_MSS_NONE	      ? MSSBPF_EXEMPT
 	       : walk->above != (__u32)NONE_ABOVE     ? MSSBPF_CLAMPED
 	       : walk->announced != (__u32)NO_MSS_YET ? MSSBPF_ALREADY_LOW
 						      : MSSBPF_NO_MSS;
+}
+
+/* Tells whether of the options above the limit, if there are any, walk->last is the only one. */
+static __always_inline bool above_is_single(const struct options_walk *walk)
+{
+	__u32 flags = walk->above & ABOVE_FLAGS;
+
+	return !(flags & (flags - 1));
 }
 
 /*

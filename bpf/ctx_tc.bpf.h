@@ -84,18 +84,14 @@ static __always_inline bool tc_is_marked(const struct __sk_buff *skb, __u64 mark
 }
 
 /*
- * Writes the limit (bytes, host order) wherever the walk says, and mends the checksum. Returns 0 or -errno.
- *
- * The order matters: the first write makes the skb writable, or before several, bpf_skb_pull_data() all of the header,
- * so that what follows cannot fail any more. (The header is in its linear part, since it was parsed.)
- * bpf_l4_csum_replace() leaves the field alone on CHECKSUM_PARTIAL, where it holds the pseudo header's sum only;
- * CHECKSUM_COMPLETE stays right since both changes cancel out.
+ * Writes the MSS (network order) wherever the walk says. Returns 0 or -errno. Before the first of several writes, all
+ * of the header is made writable.
  */
-static __always_inline int tc_options_lower(struct __sk_buff *skb, const struct syn *syn,
-					    const struct options_walk *walk, __u16 limit)
+static __noinline int tc_store_all(struct __sk_buff *skb, const struct syn *syn, const struct options_walk *walk,
+				   __be16 mss)
 {
-	__be16 mss = bpf_htons(limit);
-
+	if (bpf_skb_pull_data(skb, syn->tcp_offset + syn->tcp_length))
+		return -1;
 #pragma clang loop unroll(disable)
 	for (__u32 i = 0; i < ABOVE_WORDS; i++) {
 		__u32 offset;
@@ -105,14 +101,30 @@ static __always_inline int tc_options_lower(struct __sk_buff *skb, const struct 
 		if (above_ends(walk, i))
 			break;
 		offset = above_at(walk, i);
-		if (!offset)
-			continue;
-		if (!above_ends(walk, i + 1) && bpf_skb_pull_data(skb, syn->tcp_offset + syn->tcp_length))
-			return -1;
-		err = bpf_skb_store_bytes(skb, syn->tcp_offset + offset, &mss, sizeof(mss), 0);
+		err = offset ? bpf_skb_store_bytes(skb, syn->tcp_offset + offset, &mss, sizeof(mss), 0) : 0;
 		if (err)
 			return err;
 	}
+	return 0;
+}
+
+/*
+ * Writes the limit (bytes, host order) wherever the walk says, and mends the checksum. Returns 0 or -errno.
+ *
+ * The order matters: the first write makes the skb writable, so that what follows cannot fail any more. (The header is
+ * in its linear part, since it was parsed.) bpf_l4_csum_replace() leaves the field alone on CHECKSUM_PARTIAL, where it
+ * holds the pseudo header's sum only; CHECKSUM_COMPLETE stays right since both changes cancel out.
+ */
+static __always_inline int tc_options_lower(struct __sk_buff *skb, const struct syn *syn,
+					    const struct options_walk *walk, __u16 limit)
+{
+	__be16 mss = bpf_htons(limit);
+	int err = likely(above_is_single(walk))
+			  ? bpf_skb_store_bytes(skb, syn->tcp_offset + walk->last, &mss, sizeof(mss), 0)
+			  : tc_store_all(skb, syn, walk, mss);
+
+	if (err)
+		return err;
 	return bpf_l4_csum_replace(skb, syn->tcp_offset + TCP_CHECKSUM, 0, bpf_htons(checksum_fold(walk->change)), 0);
 }
 

@@ -63,53 +63,30 @@ static __always_inline enum mssbpf_kind syn_kind(const struct syn *syn)
 	return syn->flags == 0 ? MSSBPF_UNREADABLE : syn->flags & TCP_FLAG_ACK ? MSSBPF_SYN_ACK : MSSBPF_SYN;
 }
 
-/* Volatile: copies of constants would not lie where BTF says. */
-const volatile __u16 bucket_bounds[16] = { MSSBPF_BUCKET_BOUNDS, 0xffff, 0xffff, 0xffff, 0xffff };
+/* The bucket of each MSS in the histogram. Volatile: copies of constants would not lie where BTF says. */
+#define BUCKET(bucket, first, last) [first... last] = bucket,
+const volatile __u8 buckets[MSSBPF_BUCKETS_LAST + 1] = { MSSBPF_BUCKETS_EACH(BUCKET) };
 
-/* The bucket of an MSS in the histogram: how many bounds are below it. By halves, without a branch. */
-static __always_inline __u32 bucket_of(__u32 mss)
-{
-	__u32 bucket = 0;
-
-#pragma clang loop unroll(full)
-	for (__u32 half = 8; half; half /= 2) {
-		__u32 middle = bucket + half - 1;
-
-		/* Below 16 anyway, which Linux 5.10's verifier does not see. */
-		asm volatile("" : "+r"(middle));
-		bucket += (bucket_bounds[middle & 15] - mss) >> 31 ? half : 0;
-	}
-	return bucket;
-}
-
-/* Adds to one of the counters; an index out of range, which does not happen, adds to none. */
-static __always_inline void cell_add(struct mssbpf_counters *counters, __u32 cell, __u64 number)
-{
-	/* Keeps the compiler from checking one copy of the index and using another. */
-	asm volatile("" : "+r"(cell));
-	if (cell < sizeof(*counters) / sizeof(__u64))
-		((__u64 *)counters)[cell] += number;
-}
-
-/* Counts a packet that is a SYN, perhaps; `announced` is its MSS, 0 when none was read. */
-static __always_inline void count(struct mssbpf_counters *counter, const struct syn *syn, enum mssbpf_result result,
+/*
+ * Counts a packet that is a SYN, perhaps; `announced` is its MSS, 0 when none was read. Indices are kept within the
+ * counters for the verifier, which does not know them.
+ */
+static __always_inline void count(struct mssbpf_counters *counters, const struct syn *syn, enum mssbpf_result result,
 				  __u16 announced)
 {
-	__u32 family = syn_family(syn);
+	enum mssbpf_family family = syn_family(syn);
+	__u32 bucket = MSSBPF_BUCKETS - 1;
 
 	if (syn->version == 0)
 		return;
-	cell_add(counter,
-		 offsetof(struct mssbpf_counters, packets) / sizeof(__u64) +
-			 (family * MSSBPF_KINDS + syn_kind(syn)) * MSSBPF_RESULTS + result,
-		 1);
+	counters->packets[family][syn_kind(syn)][result & 15]++;
 	if (!announced)
 		return;
-	cell_add(counter,
-		 offsetof(struct mssbpf_counters, announced) / sizeof(__u64) + family * MSSBPF_BUCKETS +
-			 bucket_of(announced),
-		 1);
-	cell_add(counter, offsetof(struct mssbpf_counters, announced_bytes) / sizeof(__u64) + family, announced);
+	if (announced <= MSSBPF_BUCKETS_LAST)
+		bucket = buckets[announced];
+	if (bucket < MSSBPF_BUCKETS)
+		counters->announced[family][bucket]++;
+	counters->announced_bytes[family] += announced;
 }
 
 #endif

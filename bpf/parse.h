@@ -149,9 +149,7 @@ static __always_inline enum parse_verdict parse_tcp(const void *data, const void
 
 	if (unlikely((const void *)(tcp + TCP_FLAGS + 1) > end))
 		return PARSE_SHORT;
-	if (likely(!(tcp[TCP_FLAGS] & TCP_FLAG_SYN)))
-		return PARSE_OTHER;
-	if (tcp[TCP_FLAGS] & TCP_FLAG_RST)
+	if (likely((tcp[TCP_FLAGS] & (TCP_FLAG_SYN | TCP_FLAG_RST)) != TCP_FLAG_SYN))
 		return PARSE_OTHER;
 	syn->flags = tcp[TCP_FLAGS];
 	syn->tcp_length = tcp[TCP_DATA_OFFSET] >> 4 << 2;
@@ -218,11 +216,9 @@ static __always_inline enum parse_verdict parse_extensions(const void *data, con
 	return PARSE_SYN;
 }
 
-/*
- * Parses the IP packet of EtherType `protocol` (network order) at `offset` from data.
- */
-static __always_inline enum parse_verdict parse_ip(const void *data, const void *end, __u32 offset, __be16 protocol,
-						   enum parse_depth depth, struct syn *syn, struct notes *notes)
+/* As parse_ip(). */
+static __always_inline enum parse_verdict parse_family(const void *data, const void *end, __u32 offset, __be16 protocol,
+						       enum parse_depth depth, struct syn *syn, struct notes *notes)
 {
 	const void *ip = data + offset;
 	__u8 next;
@@ -283,6 +279,22 @@ static __always_inline enum parse_verdict parse_ip(const void *data, const void 
 	return parse_tcp(data, end, syn);
 }
 
+/*
+ * Parses the IP packet of EtherType `protocol` (network order) at `offset` from data. At a glance each family is looked
+ * at for itself: then all offsets are constants.
+ */
+static __always_inline enum parse_verdict parse_ip(const void *data, const void *end, __u32 offset, __be16 protocol,
+						   enum parse_depth depth, struct syn *syn, struct notes *notes)
+{
+	if (depth == PARSE_WHOLE)
+		return parse_family(data, end, offset, protocol, depth, syn, notes);
+	if (likely(protocol == bpf_htons(ETH_P_IP)))
+		return parse_family(data, end, offset, bpf_htons(ETH_P_IP), depth, syn, notes);
+	if (likely(protocol == bpf_htons(ETH_P_IPV6)))
+		return parse_family(data, end, offset, bpf_htons(ETH_P_IPV6), depth, syn, notes);
+	return PARSE_OTHER;
+}
+
 /* Where the walk over an Ethernet header stands. */
 struct ethernet_walk {
 	__u16 unused;
@@ -325,13 +337,14 @@ static __always_inline enum parse_verdict parse_ethernet(const void *data, const
 	struct ethernet_walk walk = { .offset = sizeof(*ethernet) };
 	enum parse_verdict verdict;
 
-	*syn = (struct syn){};
+	if (depth == PARSE_WHOLE)
+		*syn = (struct syn){};
 	if (notes)
 		notes->packet_end = UNBOUNDED;
 	if ((const void *)(ethernet + 1) + (depth == PARSE_GLANCE ? GLANCE_IPV4 : 0) > end)
 		return PARSE_SHORT;
 	walk.protocol = ethernet->h_proto;
-	/* Most have no tag: at a glance, all offsets in them are constants. */
+	/* Most have no tag. */
 	if (depth == PARSE_GLANCE && likely(walk.protocol == bpf_htons(ETH_P_IP)))
 		return parse_ip(data, end, sizeof(*ethernet), bpf_htons(ETH_P_IP), depth, syn, notes);
 	if (depth == PARSE_GLANCE && likely(walk.protocol == bpf_htons(ETH_P_IPV6)))

@@ -46,6 +46,9 @@
  */
 #define forget(variable) asm volatile("" : : "r"(&(variable)) : "memory")
 
+/* The same once more for all that was given to forget() before in the function: takes no instruction by itself. */
+#define forget_again() asm volatile("" : : : "memory")
+
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 

@@ -15,7 +15,8 @@ const struct count_name family_names[MSSBPF_FAMILIES] = {
 	{ MSSBPF_IPV6, "ipv6", "IPv6" },
 };
 
-const unsigned int bucket_bounds[MSSBPF_BUCKETS - 1] = { MSSBPF_BUCKET_BOUNDS };
+#define BUCKET(bucket, first, last) [bucket] = last,
+const unsigned int bucket_bounds[MSSBPF_BUCKETS - 1] = { MSSBPF_BUCKETS_EACH(BUCKET) };
 
 void totals_add(struct totals *totals, const struct mssbpf_counters *counters, enum mssbpf_family family)
 {

@@ -147,11 +147,18 @@ struct mssbpf_change {
 };
 
 /*
- * The histogram of the MSS that SYNs announce, before they are clamped: the upper bounds, bytes, of all buckets but the
- * last, which has no end. Of two options in one SYN the last counts, which is what Linux obeys.
+ * The histogram of the MSS that SYNs announce, before they are clamped: each bucket with the first and the last MSS in
+ * it, bytes, but the bucket behind all these, which has no end. Of two options in one SYN the last counts, which is
+ * what Linux obeys.
  */
-#define MSSBPF_BUCKET_BOUNDS 536, 1220, 1360, 1380, 1400, 1412, 1420, 1436, 1440, 1448, 1452, 1460
-enum { MSSBPF_BUCKETS = 13 };
+#define MSSBPF_BUCKETS_EACH(bucket) \
+	bucket(0, 0, 536) bucket(1, 537, 1220) bucket(2, 1221, 1360) bucket(3, 1361, 1380) bucket(4, 1381, 1400) \
+	bucket(5, 1401, 1412) bucket(6, 1413, 1420) bucket(7, 1421, 1436) bucket(8, 1437, 1440) \
+	bucket(9, 1441, 1448) bucket(10, 1449, 1452) bucket(11, 1453, 1460)
+enum {
+	MSSBPF_BUCKETS = 13,
+	MSSBPF_BUCKETS_LAST = 1460, /* the last MSS that is not in the last bucket */
+};
 
 /*
  * Value of the per-CPU map `counters`, whose entries the programs look for: one lookup for all; of the map `baseline`,
