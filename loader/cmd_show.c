@@ -37,12 +37,21 @@ static bool has_no_mtu(const struct mssbpf_limit *limit)
 	return is_by_route(limit) || limit->source == MSSBPF_SOURCE_NONE;
 }
 
-/* How a packet's route is found: an index of the texts below. */
-static unsigned int route_by(const struct report *report, const struct report_row *row)
+/* How a route is found: an index of the texts below. */
+enum route_by { BY_PACKET, BY_LOOKUP_AND_MARK, BY_LOOKUP };
+
+/* A lookup; ahead of TC, packets have no mark. */
+static enum route_by lookup_by(const struct report *report, const struct report_row *row)
+{
+	return report->abilities & MSSBPF_GIVES_MARK && !hook_mode(row->hook) ? BY_LOOKUP_AND_MARK : BY_LOOKUP;
+}
+
+/* A packet's own; the way back is always looked up. */
+static enum route_by route_by(const struct report *report, const struct report_row *row)
 {
 	if (row->entry.key.direction == MSSBPF_EGRESS && report->abilities & MSSBPF_READS_ROUTE)
-		return 0;
-	return report->abilities & MSSBPF_GIVES_MARK ? 1 : 2;
+		return BY_PACKET;
+	return lookup_by(report, row);
 }
 
 static const char *const route_by_name[] = { "packet", "lookup+mark", "lookup" };
@@ -51,6 +60,18 @@ static const char *const route_by_text[] = {
 	": looked up; an mtu that is not locked is not seen",
 	": looked up; an mtu that is not locked and the mark are not seen",
 };
+static const char *const back_text[] = {
+	[BY_LOOKUP_AND_MARK] = "; both ways, back looked up: an mtu that is not locked is not seen",
+	[BY_LOOKUP] = "; both ways, back looked up: an mtu that is not locked and the mark are not seen",
+};
+
+/* What is to be said of the way back. */
+static const char *both_ways_text(const struct report *report, const struct report_row *row)
+{
+	if (!(row->entry.limit.order.flags & MSSBPF_BOTH_WAYS))
+		return "";
+	return route_by(report, row) == BY_PACKET ? back_text[lookup_by(report, row)] : "; both ways";
+}
 
 /* Writes where the limits come from: "given", "device", "route", "none" or "computed: ...". */
 static const char *source_text(const struct mssbpf_limit *limit, char text[SOURCE_SIZE])
@@ -150,7 +171,7 @@ static void show_text(const struct report *report)
 		snprintf(rules, sizeof(rules), row->rules ? ", %zu rule%s" : "", row->rules, row->rules > 1 ? "s" : "");
 		if (is_by_route(limit))
 			table_add(&table, "%s%s%s%s", source_text(limit, source), route_by_text[route_by(report, row)],
-				  limit->order.flags & MSSBPF_BOTH_WAYS ? "; both ways" : "", rules);
+				  both_ways_text(report, row), rules);
 		else
 			table_add(&table, "%s%s%s", source_text(limit, source), is_live(limit) ? ", followed" : "",
 				  rules);

@@ -328,10 +328,19 @@ def test_show(site):
     lines = program.mssbpf("show", netns=site.router).stdout.splitlines()
     assert re.search(r" - +1300 +- .* route: the one the packet has$", lines[1]), lines
     assert re.search(r" - +1300 +- .* route: looked up; ", lines[2]), lines
-    assert lines[3].endswith("; both ways"), lines
+    assert re.search(rf" route: the one the packet has; both ways, back looked up: an mtu that is not locked "
+                     rf"{'is' if by == 'lookup+mark' else 'and the mark are'} not seen$", lines[3]), lines
     program.attach(site.router, "r1", "--mtu", 1400)
     entry = program.show(site.router)["r1", "egress"]
     assert [entry[name] for name in ("source", "mtu", "route_by", "both_ways")] == ["given", 1400, None, False]
+
+
+def test_show_at_xdp(site):
+    """There is no mark yet, whatever the kernel's lookup takes."""
+    program.attach(site.router, "r0", "--mtu", "route", "--both-ways", "--hook", "xdp")
+    assert program.show(site.router)["r0", "ingress"]["route_by"] == "lookup"
+    line = program.mssbpf("show", netns=site.router).stdout.splitlines()[1]
+    assert line.endswith(" route: looked up; an mtu that is not locked and the mark are not seen; both ways"), line
 
 
 @pytest.mark.parametrize("words", ((), ("--mtu", "1400"), ("--mtu", "auto"),
