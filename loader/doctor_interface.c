@@ -282,17 +282,31 @@ static void check_wireguard_mtu(struct doctor *doctor, const struct check *check
 			    subject->device.mtu, subject->detection.advice, subject->detection.fits);
 }
 
+/* Tells whether it may be for what XDP forwards: the programs of devmaps see that as it leaves, and TC never. */
+static bool may_be_for_devmaps(const struct report_row *row)
+{
+	struct xdp_occupant xdp;
+
+	return row->entry.key.direction == MSSBPF_EGRESS && !xdp_occupant_find(row->entry.key.ifindex, &xdp) &&
+	       xdp.program_id;
+}
+
 /* Tells whether limits for both ways are held on two interfaces, each where packets leave. */
 static bool goes_both_ways(const struct doctor *doctor, const struct report_row *row)
 {
-	if (!(row->entry.limit.order.flags & MSSBPF_BOTH_WAYS))
-		return false;
+	const __u32 both = row->entry.limit.order.flags & MSSBPF_BOTH_WAYS;
+	const bool xdp = may_be_for_devmaps(row);
+
 	for (size_t i = 0; i < doctor->report.count; i++) {
 		const struct report_row *other = &doctor->report.rows[i];
 
-		if (other->entry.key.ifindex != row->entry.key.ifindex &&
-		    other->entry.key.direction == row->entry.key.direction &&
-		    other->entry.limit.order.flags & MSSBPF_BOTH_WAYS)
+		if (other->entry.key.ifindex == row->entry.key.ifindex ||
+		    other->entry.key.direction != row->entry.key.direction)
+			continue;
+		if (both & other->entry.limit.order.flags)
+			return true;
+		/* What comes by this one leaves by the other, and has to be as small. */
+		if (xdp && limit_mtu(other) && limit_mtu(other) <= limit_mtu(row) && may_be_for_devmaps(other))
 			return true;
 	}
 	return false;

@@ -459,6 +459,25 @@ def test_no_syn_because_xdp_forwards(pair, xdp_router):  # noqa: F811
         assert f"(forwarder, id {there.number}) is on it; what XDP forwards does not pass TC" in said
 
 
+@tcx
+def test_clamping_where_xdp_forwards(pair, xdp_router):  # noqa: F811
+    """Packets are clamped as they leave either port, which is both directions, unless one lets more through."""
+    router = xdp_router.name
+    program.attach(router, "v1", "w1", "--mtu", 1400)
+    with contextlib.closing(bpf.Forwarder(router, "w1", xdp_router.pin)) as there, \
+            contextlib.closing(bpf.Forwarder(router, "v1", xdp_router.pin)) as back:
+        assert [name for _, _, name in doctor(router)[0]] == ["one_direction"] * 2
+        there.attach_xdp(router, "v1")
+        back.attach_xdp(router, "w1")
+        target = pair.addresses[4][1]
+        with net.listener(xdp_router.far, socket.AF_INET, target) as server, \
+                net.connected(pair.a, socket.AF_INET, target, server.getsockname()[1]):
+            flood(pair, pair.a, target)
+        healthy(router)
+        program.attach(router, "v1", "--mtu", 1300)
+        assert doctor(router)[0] == [("warning", "v1", "one_direction")]
+
+
 def test_no_syn_because_xdp_takes_them(both):
     """An XDP program on the device is named."""
     with contextlib.closing(bpf.Counter("foreign_xdp", bpf.XDP_PASS, bpf.BPF_PROG_TYPE_XDP)) as other:
