@@ -5,6 +5,8 @@
  */
 #include "cli.h"
 
+#include "printable.h"
+
 #include <errno.h>
 #include <getopt.h>
 #include <stdarg.h>
@@ -26,11 +28,14 @@ const struct option_spec common_options[] = {
 	{ 0 },
 };
 
+/* Words of the command line and names of interfaces are in it. */
 static void message(const char *kind, const char *format, va_list arguments)
 {
-	fprintf(stderr, "mssbpf: %s", kind);
-	vfprintf(stderr, format, arguments);
-	fputc('\n', stderr);
+	char *text = NULL, *printable = vasprintf(&text, format, arguments) < 0 ? NULL : text_printable(text);
+
+	fprintf(stderr, "mssbpf: %s%s\n", kind, printable ?: strerror(ENOMEM));
+	free(printable);
+	free(text);
 }
 
 int error(const char *format, ...)

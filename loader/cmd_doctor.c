@@ -8,7 +8,6 @@
 #include "selection.h"
 #include "shell.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -40,6 +39,15 @@ void doctor_fail(struct doctor *doctor, const char *format, ...)
 	doctor->failed = true;
 }
 
+/* Others had a hand in it: names of interfaces, tables, programs. */
+static void make_printable(char **text)
+{
+	char *printable = *text ? text_printable(*text) : NULL;
+
+	free(*text);
+	*text = printable;
+}
+
 void finding_add(struct doctor *doctor, const struct check *check, const struct subject *subject, char *command,
 		 const char *format, ...)
 {
@@ -55,11 +63,13 @@ void finding_add(struct doctor *doctor, const struct check *check, const struct 
 	finding = &grown[doctor->finding_count++];
 	*finding = (struct finding){ .check = check, .command = command };
 	if (subject)
-		memcpy(finding->interface, subject->device.name, sizeof(finding->interface));
+		name_printable(subject->device.name, finding->interface);
 	va_start(arguments, format);
 	if (vasprintf(&finding->text, format, arguments) < 0)
 		finding->text = NULL;
 	va_end(arguments);
+	make_printable(&finding->text);
+	make_printable(&finding->command);
 }
 
 char *doctor_command_in(const struct doctor *doctor, char *command)
@@ -176,27 +186,15 @@ static void doctor_look(struct doctor *doctor)
 		check->look(doctor, check);
 }
 
-/* Prints text that others had a hand in: names of interfaces, tables, programs. */
-static void print_clean(const char *text)
-{
-	for (; *text; text++)
-		putchar(iscntrl((unsigned char)*text) ? '?' : *text);
-}
-
 static void findings_text(const struct doctor *doctor)
 {
 	for (size_t i = 0; i < doctor->finding_count; i++) {
 		const struct finding *finding = &doctor->findings[i];
 
-		print_clean(finding->interface);
-		printf("%s%s: ", *finding->interface ? ": " : "", severity_names[finding->check->severity]);
-		print_clean(finding->text ?: "");
-		printf(" [%s]", finding->check->name);
-		if (finding->command) {
-			printf("\n    ");
-			print_clean(finding->command);
-		}
-		printf("\n");
+		printf("%s%s%s: %s [%s]\n", finding->interface, *finding->interface ? ": " : "",
+		       severity_names[finding->check->severity], finding->text ?: "", finding->check->name);
+		if (finding->command)
+			printf("    %s\n", finding->command);
 	}
 	if (!doctor->finding_count && !doctor->failed)
 		printf("nothing found; %zu interface%s looked at\n", doctor->subject_count,

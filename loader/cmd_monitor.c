@@ -104,7 +104,7 @@ static int event_print(void *context, void *data, size_t size)
 {
 	const struct mssbpf_event *event = data;
 	struct monitor *monitor = context;
-	char text[EVENT_TEXT_SIZE], unknown[IFNAMSIZ];
+	char text[EVENT_TEXT_SIZE], unknown[IFNAMSIZ], printable[PRINTABLE_NAME_SIZE];
 	const char *name;
 
 	if (monitor->done || size < sizeof(*event) || !event_matches(&monitor->filter, event))
@@ -116,13 +116,14 @@ static int event_print(void *context, void *data, size_t size)
 	}
 	if (monitor->options->interface_count && !selection_wants(&monitor->selection, event->ifindex, name))
 		goto out;
+	name_printable(name, printable);
 	if (monitor->options->json) {
-		struct json_object *object = event_json(event, name, monitor->offset);
+		struct json_object *object = event_json(event, printable, monitor->offset);
 
 		output_check(monitor, puts(json_object_to_json_string_ext(object, JSON_FLAGS)));
 		json_object_put(object);
 	} else {
-		output_check(monitor, puts(event_text(event, name, monitor->offset, text)));
+		output_check(monitor, puts(event_text(event, printable, monitor->offset, text)));
 	}
 	monitor->done |= ++monitor->printed == monitor->options->count;
 out:

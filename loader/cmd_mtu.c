@@ -114,14 +114,14 @@ static unsigned int mss(unsigned int mtu, unsigned int headers)
 static void path_json(const struct path *path, const struct detection *detection)
 {
 	struct json_object *object = json_object_new_object(), *layers = json_object_new_array();
+	char encap[STACK_TEXT_SIZE], name[PRINTABLE_NAME_SIZE];
 	unsigned int mtu = path_mtu(path);
-	char encap[STACK_TEXT_SIZE];
 
 	for (size_t i = 0; i < path->count; i++) {
 		const struct step *step = &path->steps[i];
 		struct json_object *layer = json_object_new_object();
 
-		json_object_object_add(layer, "name", json_object_new_string(step->name));
+		json_object_object_add(layer, "name", json_object_new_string(name_printable(step->name, name)));
 		json_object_object_add(layer, "kind", json_object_new_string(step_kind_name(step->kind)));
 		json_object_object_add(layer, "bytes", json_object_new_uint64(step->bytes));
 		json_object_object_add(layer, "padding", json_object_new_uint64(step->padding));
@@ -129,8 +129,9 @@ static void path_json(const struct path *path, const struct detection *detection
 		json_object_array_add(layers, layer);
 	}
 	if (detection) {
-		json_object_object_add(object, "interface", json_object_new_string(detection->device));
-		json_object_object_add(object, "link", json_object_new_string(path->link));
+		json_object_object_add(object, "interface",
+				       json_object_new_string(name_printable(detection->device, name)));
+		json_object_object_add(object, "link", json_object_new_string(name_printable(path->link, name)));
 		json_object_object_add(object, "remote",
 				       *detection->remote ? json_object_new_string(detection->remote) : NULL);
 		json_object_object_add(object, "ways", json_object_new_uint64(detection->ways));
@@ -149,19 +150,20 @@ static void path_text(const struct path *path)
 {
 	struct table table = { .columns = 4, .words = 1 << 0 };
 	unsigned int mtu = path_mtu(path);
+	char name[PRINTABLE_NAME_SIZE];
 
 	table_add(&table, "LAYER");
 	table_add(&table, "BYTES");
 	table_add(&table, "PADDING");
 	table_add(&table, "LEFT");
-	table_add(&table, "%s", *path->link ? path->link : "link");
+	table_add(&table, "%s", *path->link ? name_printable(path->link, name) : "link");
 	table_add(&table, "%s", "");
 	table_add(&table, "%s", "");
 	table_add(&table, "%u", path->link_mtu);
 	for (size_t i = 0; i < path->count; i++) {
 		const struct step *step = &path->steps[i];
 
-		table_add(&table, "%s%s", step->name, step->kind == STEP_LAYER ? "" : "'s MTU");
+		table_add(&table, "%s%s", name_printable(step->name, name), step->kind == STEP_LAYER ? "" : "'s MTU");
 		table_add(&table, "%u", step->bytes - step->padding);
 		table_add(&table, "%u", step->padding);
 		table_add(&table, "%u", step->left);
@@ -176,6 +178,7 @@ static void path_text(const struct path *path)
 /* Explains a device's MTU. */
 static int mtu_of_device(const char *name, bool json)
 {
+	char printable[PRINTABLE_NAME_SIZE];
 	struct detection detection;
 	struct search *search;
 	struct device device;
@@ -193,10 +196,9 @@ static int mtu_of_device(const char *name, bool json)
 		path_json(&detection.path, &detection);
 		return EXIT_DONE;
 	}
+	printf("%s", name_printable(device.name, printable));
 	if (*detection.remote)
-		printf("%s to %s", device.name, detection.remote);
-	else
-		printf("%s", device.name);
+		printf(" to %s", detection.remote);
 	if (detection.ways > 1)
 		printf(", the way that leaves least of %zu", detection.ways);
 	putchar('\n');

@@ -178,6 +178,7 @@ static void print_too_big(const struct probe_event *event)
 static void print_step(void *context, const struct probe_step *step)
 {
 	const struct probing *probing = context;
+	char name[PRINTABLE_NAME_SIZE];
 
 	printf("%6u  ", step->size);
 	switch (step->event.kind) {
@@ -189,7 +190,8 @@ static void print_step(void *context, const struct probe_step *step)
 		print_too_big(&step->event);
 		break;
 	case PROBE_TOO_BIG_HERE:
-		printf("too big for the interface %s, %u fits\n", probing->device.name, step->event.mtu);
+		printf("too big for the interface %s, %u fits\n", name_printable(probing->device.name, name),
+		       step->event.mtu);
 		break;
 	default:
 		printf("no answer to %u probes, while %u bytes were answered %u times\n", step->probes,
@@ -269,10 +271,11 @@ static void print_limit(const struct probing *probing)
 {
 	const struct probe_result *result = &probing->result;
 	const char *hop = who(&result->hop);
+	char name[PRINTABLE_NAME_SIZE];
 
 	printf("path MTU %u, ", result->mtu);
 	if (!strcmp(limit_name(probing), "interface"))
-		printf("limited by the interface %s of this host\n", probing->device.name);
+		printf("limited by the interface %s of this host\n", name_printable(probing->device.name, name));
 	else if (result->limit == PROBE_LIMIT_MAXIMUM)
 		printf("the largest size that was to be tried\n");
 	else if (result->limit == PROBE_LIMIT_BLACK_HOLE)
@@ -316,7 +319,7 @@ static void print_json(const struct probing *probing)
 	struct probe_counts counts = probe_counts(probing->probe);
 	struct json_object *object = json_object_new_object();
 	bool hop = result->limit == PROBE_LIMIT_HOP;
-	char line[LINE_SIZE];
+	char line[LINE_SIZE], name[PRINTABLE_NAME_SIZE];
 
 	attach_line(probing, line);
 	json_object_object_add(object, "host", json_object_new_string(probing->host));
@@ -327,7 +330,7 @@ static void print_json(const struct probing *probing)
 	json_object_object_add(object, "mss6",
 			       result->mtu < MTU_MIN_IPV6 ? NULL
 							  : json_object_new_uint64(result->mtu - MSSBPF_IPV6_HEADERS));
-	json_object_object_add(object, "interface", json_object_new_string(probing->device.name));
+	json_object_object_add(object, "interface", json_object_new_string(name_printable(probing->device.name, name)));
 	json_object_object_add(object, "limited_by", json_object_new_string(limit_name(probing)));
 	json_object_object_add(object, "hop", hop ? json_text(result->hop.from) : NULL);
 	json_object_object_add(object, "hop_mtu", hop ? json_object_new_uint64(result->hop.mtu) : NULL);

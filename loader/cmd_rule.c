@@ -308,7 +308,7 @@ out:
 
 /* What list prints. */
 struct interface_rules {
-	char interface[IFNAMSIZ];
+	char interface[PRINTABLE_NAME_SIZE];
 	struct rules rules;
 };
 

@@ -154,9 +154,9 @@ static void packet_print(const char *what, const struct verify_packet *packet)
 static void finding_print(const struct finding *finding)
 {
 	const struct verification *result = &finding->result;
-	char hook[32];
+	char hook[32], name[PRINTABLE_NAME_SIZE];
 
-	printf("%s %s: ", finding->device.name, direction_name(finding->entry.key.direction));
+	printf("%s %s: ", name_printable(finding->device.name, name), direction_name(finding->entry.key.direction));
 	if (*finding->problem) {
 		printf("FAILED: %s\n", finding->problem);
 		return;
@@ -201,10 +201,11 @@ static struct json_object *finding_json(const struct finding *finding)
 	struct json_object *object = json_object_new_object(), *failures = json_object_new_array();
 	const struct verification *result = &finding->result;
 	bool attached = finding->program_id;
+	char name[PRINTABLE_NAME_SIZE];
 
 	for (size_t i = 0; i < result->failure_count; i++)
 		json_object_array_add(failures, failure_json(&result->failures[i]));
-	json_object_object_add(object, "interface", json_object_new_string(finding->device.name));
+	json_object_object_add(object, "interface", json_object_new_string(name_printable(finding->device.name, name)));
 	json_object_object_add(object, "ifindex", json_object_new_uint64(finding->entry.key.ifindex));
 	json_object_object_add(object, "direction",
 			       json_object_new_string(direction_name(finding->entry.key.direction)));

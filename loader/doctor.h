@@ -30,7 +30,7 @@ struct check;
 
 struct finding {
 	const struct check *check;
-	char interface[IFNAMSIZ]; /* "": the host, or rather the network namespace */
+	char interface[PRINTABLE_NAME_SIZE]; /* "": the host, or rather the network namespace */
 	char *text;
 	char *command; /* that mends it; NULL: there is none */
 };

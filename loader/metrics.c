@@ -75,34 +75,12 @@ static void put_head(struct metrics *metrics, const char *name, const char *type
 	put(metrics, "\n");
 }
 
-/* How many bytes a well-formed character of UTF-8 has that begins here: 1 to 3, else 0. */
-static size_t utf8_length(const char *text)
-{
-	const unsigned char *byte = (const unsigned char *)text;
-
-	if (byte[0] < 0x80)
-		return 1;
-	if (byte[0] >= 0xc2 && byte[0] < 0xe0)
-		return (byte[1] & 0xc0) == 0x80 ? 2 : 0;
-	if ((byte[0] & 0xf0) != 0xe0 || (byte[1] & 0xc0) != 0x80 || (byte[2] & 0xc0) != 0x80)
-		return 0;
-	/* Not longer than it has to be, and no surrogate. */
-	return (byte[0] == 0xe0 && byte[1] < 0xa0) || (byte[0] == 0xed && byte[1] >= 0xa0) ? 0 : 3;
-}
-
-/* Names hold any bytes but a few; a label has to be UTF-8. What is not is written as \xNN, so that names differ. */
 static void name_escape(const char *name, char *text)
 {
 	while (*name) {
-		size_t length = utf8_length(name);
-
-		if (!length)
-			text += sprintf(text, "\\\\x%02x", (unsigned char)*name);
-		else if (*name == '\\' || *name == '"')
+		if (*name == '\\' || *name == '"')
 			*text++ = '\\';
-		memcpy(text, name, length);
-		text += length;
-		name += length ?: 1;
+		*text++ = *name++;
 	}
 	*text = '\0';
 }
@@ -110,7 +88,7 @@ static void name_escape(const char *name, char *text)
 /* The labels that every line of a row begins with, all but what closes them. */
 static void row_labels(const struct report_row *row, char labels[LABELS_SIZE])
 {
-	char name[5 * IFNAMSIZ];
+	char name[5 * IFNAMSIZ]; /* \x1b becomes \\x1b */
 
 	name_escape(row->interface, name);
 	snprintf(labels, LABELS_SIZE, "{interface=\"%s\",direction=\"%s\"", name,

@@ -78,7 +78,7 @@ static int report_fill(const struct options *options, const struct selection *se
 		if (selected)
 			selected->used = true;
 		row->counters = &counted->counters;
-		memcpy(row->interface, device->name, sizeof(row->interface));
+		name_printable(device->name, row->interface);
 		row->entry = attachments[i].entry;
 		row->hook = attachments[i].hook;
 		row->program_id = attachments[i].program_id;

@@ -7,12 +7,13 @@
 
 #include "attached.h"
 #include "cli.h"
+#include "printable.h"
 
 #include <json-c/json.h>
 #include <linux/if.h>
 
 struct report_row {
-	char interface[IFNAMSIZ];
+	char interface[PRINTABLE_NAME_SIZE];
 	struct entry entry; /* limits that follow the device's MTU: as they are now */
 	enum hook hook;
 	__u32 program_id;

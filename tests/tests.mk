@@ -28,8 +28,8 @@ $(B)/sanitized/%.o: %.c
 		-MMD -MP -c $< -o $@
 
 # What of the loader a unit test takes.
-$(B)/unit_overhead $(B)/unit_path $(B)/unit_stack: $(addprefix $(B)/sanitized/loader/,overhead.o cli.o)
-$(B)/unit_rules: $(addprefix $(B)/sanitized/loader/,rules.o cli.o)
+$(B)/unit_overhead $(B)/unit_path $(B)/unit_stack: $(addprefix $(B)/sanitized/loader/,overhead.o cli.o printable.o)
+$(B)/unit_rules: $(addprefix $(B)/sanitized/loader/,rules.o cli.o printable.o)
 
 $(B)/unit_%: $(B)/sanitized/tests/unit/%.o $(B)/sanitized/tests/lib/packet.o
 	$(call say,LINK,$@)
@@ -38,13 +38,13 @@ $(B)/unit_%: $(B)/sanitized/tests/unit/%.o $(B)/sanitized/tests/lib/packet.o
 # What unit tests take of the loader.
 $(B)/unit_probe: $(B)/sanitized/loader/probe_search.o
 $(B)/unit_firewall: $(addprefix $(B)/sanitized/loader/,firewall.o firewall_nft.o firewall_iptables.o shell.o)
-$(B)/unit_event: $(addprefix $(B)/sanitized/loader/,event.o rules.o counts.o words.o cli.o)
+$(B)/unit_event: $(addprefix $(B)/sanitized/loader/,event.o rules.o counts.o words.o cli.o printable.o)
 $(B)/unit_verify: $(B)/sanitized/loader/verify_packets.o
 $(B)/unit_event: test_libs += $(shell $(PKG_CONFIG) --libs json-c)
 
 # What prog tests take of the loader.
 $(B)/prog_flips: $(B)/loader/maps.o
-$(B)/prog_rules $(B)/bench_rules: $(addprefix $(B)/loader/,rules.o rule_sets.o maps.o cli.o)
+$(B)/prog_rules $(B)/bench_rules: $(addprefix $(B)/loader/,rules.o rule_sets.o maps.o cli.o printable.o)
 
 $(B)/prog_%: $(B)/tests/prog/%.o $(test_library)
 	$(call say,LINK,$@)

@@ -68,6 +68,8 @@ def test_little_address_space(pair, words):
 
 @pytest.fixture
 def group(pair, tmp_path):
+    program.attach(pair.a, "v0")  # what is read of the program's file counts where that happens first
+    program.detach(pair.a, "--all")
     with memory.group(tmp_path) as made:
         yield made
 

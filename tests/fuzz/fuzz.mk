@@ -29,7 +29,7 @@ $(B)/fuzzed/loader.a: $(fuzz_objects)
 	$(Q)$(AR) rc $@ $^
 
 $(B)/fuzz_differential: $(addprefix $(B)/$(fuzz)/,differential.o generator.o reference.o) \
-		$(addprefix $(B)/loader/,cli.o maps.o rule_sets.o rules.o) $(test_library)
+		$(addprefix $(B)/loader/,cli.o printable.o maps.o rule_sets.o rules.o) $(test_library)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(test_libs)
 
