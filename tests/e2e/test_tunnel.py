@@ -105,7 +105,7 @@ def test_ingress_alone(lab, family):
     program.attach(lab.router, "wg0", "--mtu", 1420, "--direction", "ingress")
     seen = Handshake(lab, family)
     assert (seen.syn, seen.syn_ack) == (FULL[family], LOW[family])
-    assert list(program.show(lab.router)) == [("wg0", "ingress")]
+    assert [key for key in program.show(lab.router) if key[0] != lab.kept] == [("wg0", "ingress")]
 
 
 @families
