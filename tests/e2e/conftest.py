@@ -24,10 +24,8 @@ import tunnels  # noqa: E402
 
 TOOLS = ("ip", "tc", "nft", "ethtool", "tcpdump", "bpftool", "wg", "ping", "nsenter", "unshare", "setpriv")
 LAB = "mssbpf-e2e"
-# What `make check-vm` runs on other kernels: these files, and what is marked vm in others. What is marked vm_long takes
-# most of the time and depends least on the kernel: that runs on the newest of them only.
-VM_FILES = ("test_hooks.py", "test_tunnel.py")
-VM_LONG_FILES = ("test_detect.py",)
+# What depends on the kernel, and runs on several (make check-vm): these files, and what is marked vm in others.
+VM_FILES = ("test_hooks.py", "test_tunnel.py", "test_detect.py")
 
 
 def _why_not():
@@ -54,14 +52,19 @@ def pytest_terminal_summary(terminalreporter):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "tcx: needs a kernel with TCX (6.6)")
-    config.addinivalue_line("markers", "vm: depends on the kernel, and runs on several (make check-vm)")
-    config.addinivalue_line("markers", "vm_long: likewise, on the newest of them")
+    config.addinivalue_line("markers", "vm(old=False): depends on the kernel, and runs on several (make check-vm); "
+                            "old: also where that takes long")
+    config.addinivalue_line("markers", "vm_long: takes long on this kernel where the processor is emulated")
 
 
 def pytest_itemcollected(item):
-    if item.path.name in VM_FILES or (item.path.name in VM_LONG_FILES and ("wireguard" in item.name or bpf.has_tcx())):
+    """Kernels without TCX take 5 (6.1) to 10 seconds (5.10) there to load the programs: tests in the lab find them loaded,
+    and most of test_detect.py depends least on the kernel."""
+    if item.path.name in VM_FILES:
         item.add_marker("vm")
-    elif item.path.name in VM_LONG_FILES:
+    chosen = any(mark.kwargs.get("old") for mark in item.iter_markers("vm"))
+    quick = "lab" in item.fixturenames or (item.path.name == "test_detect.py" and "wireguard" in item.name)
+    if not (chosen or quick or bpf.has_tcx()):
         item.add_marker("vm_long")
 
 

@@ -88,7 +88,7 @@ def sizes(first, last):
 
 
 @pytest.mark.parametrize("words,old,new", (pytest.param(("attach", "v0", "--mtu", "1300"), 1460, 1260, id="attach",
-                                                        marks=pytest.mark.vm_long),
+                                                        marks=(pytest.mark.vm, pytest.mark.vm_long)),
                                            pytest.param(CHANGE, 1360, 1260, id="change"),
                                            pytest.param(("detach", "v0"), 1360, 1460, id="detach")))
 def test_little_memory(pair, group, words, old, new):
@@ -112,7 +112,7 @@ def test_little_memory(pair, group, words, old, new):
     assert {memory.KILLED, 0} <= seen
 
 
-@pytest.mark.vm
+@pytest.mark.vm(old=True)
 def test_maps_larger_than_memory(pair, group):
     """Linux 5.11 and later count maps."""
     argv = program.MSSBPF, "attach", "--netns", pair.a, "v0", "--max-entries", "1048576"
@@ -156,7 +156,7 @@ def test_little_locked_memory(pair):
     assert set(program.show(pair.a)) == {("v0", "egress"), ("v0", "ingress")}
 
 
-@pytest.mark.vm
+@pytest.mark.vm(old=True)
 def test_locked_memory_that_cannot_be_raised(pair):
     """Refused where it counts, by what it takes; elsewhere it does not matter."""
     result = net.run("nsenter", f"--net=/run/netns/{pair.a}", "prlimit", "--memlock=4096", "setpriv",
