@@ -82,8 +82,12 @@ static int map_read(struct reading *reading)
 		some = READ_AT_ONCE;
 		err = bpf_map_lookup_batch(reading->map, first ? NULL : &token, &token, keys, values, &some, NULL);
 		first = false;
-		for (__u32 i = 0; i < some && (!err || err == -ENOENT); i++) /* -ENOENT: these are the last */
-			err = reading_add(reading, &keys[i], (void *)(values + i * value)) ?: err;
+		for (__u32 i = 0; i < some && (!err || err == -ENOENT); i++) { /* -ENOENT: these are the last */
+			int failed = reading_add(reading, &keys[i], (void *)(values + i * value));
+
+			if (failed)
+				err = failed;
+		}
 	}
 	free(values);
 	if (err != -ENOENT) {
