@@ -1,38 +1,52 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * The signals that end a command which otherwise runs on. Not handlers.
+ * The signals that end a command which otherwise runs on. Not what it does then.
  */
 #include "signals.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
+
+static int taken[2]; /* a pipe */
+
+static void take(int number)
+{
+	const unsigned char byte = number;
+	int before = errno;
+
+	if (write(taken[1], &byte, 1) < 0) /* full: who reads it has enough to go by */
+		errno = before;
+}
+
+/* One that is ignored stays so (nohup, or in a script's background). Returns 0 or -errno. */
+static int signal_catch(int number, int flags)
+{
+	const struct sigaction action = { .sa_handler = take, .sa_flags = SA_RESTART | flags };
+	struct sigaction before;
+
+	if (sigaction(number, NULL, &before))
+		return -errno;
+	return before.sa_handler != SIG_IGN && sigaction(number, &action, NULL) ? -errno : 0;
+}
 
 int signals_open(bool resize)
 {
 	const int ends[] = { SIGINT, SIGTERM, SIGHUP };
-	struct sigaction before;
-	sigset_t set;
-	int fd;
+	int err = pipe2(taken, O_CLOEXEC | O_NONBLOCK) ? -errno : 0;
 
-	sigemptyset(&set);
-	/* One that is ignored (nohup, or in a script's background) would be read from the descriptor all the same. */
-	for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++)
-		if (!sigaction(ends[i], NULL, &before) && before.sa_handler != SIG_IGN)
-			sigaddset(&set, ends[i]);
-	if (resize)
-		sigaddset(&set, SIGWINCH);
 	signal(SIGPIPE, SIG_IGN);
-	if (sigprocmask(SIG_BLOCK, &set, NULL))
-		return -errno;
-	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	return fd < 0 ? -errno : fd;
+	for (size_t i = 0; i < sizeof(ends) / sizeof(*ends) && !err; i++)
+		err = signal_catch(ends[i], SA_RESETHAND);
+	if (resize && !err)
+		err = signal_catch(SIGWINCH, 0);
+	return err ?: taken[0];
 }
 
 int signals_take(int signals)
 {
-	struct signalfd_siginfo info;
+	unsigned char byte;
 
-	return read(signals, &info, sizeof(info)) == sizeof(info) ? (int)info.ssi_signo : 0;
+	return read(signals, &byte, 1) == 1 ? byte : 0;
 }

@@ -5,6 +5,7 @@ import contextlib
 import fcntl
 import json
 import os
+import pathlib
 import pty
 import re
 import select
@@ -217,6 +218,28 @@ def test_watch_ends_by_signal(pair, number):
         process.stdout.readline()
         process.send_signal(number)
         ended(process)
+
+
+@pytest.mark.parametrize("number", (signal.SIGINT, signal.SIGTERM))
+def test_watch_second_signal_ends_it_at_once(pair, number):
+    """It may be stuck: nobody reads what it prints."""
+    program.attach(pair.a, "v0")
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    os.write(writer, bytes(1 << 16))  # what a pipe holds
+    os.set_blocking(writer, True)
+    with watching(pair, "--watch", stdout=writer) as process:
+        deadline = time.monotonic() + PATIENCE
+        while "pipe_write" not in pathlib.Path(f"/proc/{process.pid}/wchan").read_text():
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.01)
+        process.send_signal(number)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.2)
+        process.send_signal(number)
+        assert process.wait(PATIENCE) == -number
+    for end in (reader, writer):
+        os.close(end)
 
 
 def test_watch_leaves_ignored_signals_ignored(pair):
