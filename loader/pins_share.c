@@ -14,11 +14,27 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define UNPRIVILEGED "kernel/unprivileged_bpf_disabled"
+
+/*
+ * Tells whether any user may load programs: these may write to a map that was opened to be read (the verifier does not
+ * look at how it was), so who may read could change limits.
+ */
+static bool programs_are_everybodys(void)
+{
+	FILE *file = fopen("/proc/sys/" UNPRIVILEGED, "re");
+	bool everybodys = file && fgetc(file) == '0';
+
+	if (file)
+		fclose(file);
+	return everybodys;
+}
+
 gid_t pins_group(void)
 {
 	const struct group *group = getgrnam(PINS_GROUP);
 
-	return group ? group->gr_gid : 0;
+	return group && !programs_are_everybodys() ? group->gr_gid : 0;
 }
 
 /*
@@ -57,6 +73,9 @@ void pins_share(const char *folder)
 	gid_t group = pins_group();
 	int err = root_share(group);
 
+	if (!group && getgrnam(PINS_GROUP))
+		warning("the group " PINS_GROUP " may not read: sysctl " UNPRIVILEGED " is 0, so members could change "
+			"limits by programs of their own; 2 is safe");
 	err = err ?: file_share(PINS_TOP, group, 0700, S_IXGRP);
 	for (size_t i = 0; i < sizeof(readable) / sizeof(*readable) && !err; i++) {
 		char path[512];

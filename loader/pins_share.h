@@ -12,7 +12,10 @@
 #define PINS_TOP BPFFS "/mssbpf"
 #define PINS_GROUP "mssbpf"
 
-/* The group that may read: its id, or 0 (root's) when the system has no group of this name. */
+/*
+ * The group that may read: its id, or 0 (root's) when the system has no group of this name, or lets any user load
+ * programs, by which readers could write (kernel.unprivileged_bpf_disabled 0).
+ */
 gid_t pins_group(void);
 
 /*

@@ -21,12 +21,20 @@ MEMBER, MEMBER_TOO = ("--regid", str(GROUP), "--clear-groups"), ("--regid", "655
 OUTSIDER = ("--regid", "65534", "--clear-groups")
 
 
+SYSCTL = pathlib.Path("/proc/sys/kernel/unprivileged_bpf_disabled")
+
+
 @pytest.fixture
 def group(tmp_path):
-    """A file for the place of /etc/group, which has the group."""
+    """A file for the place of /etc/group, which has the group; nobody else may load programs."""
     path = tmp_path / "group"
     path.write_text(pathlib.Path("/etc/group").read_text() + f"mssbpf:x:{GROUP}:\n")
-    return path
+    before = SYSCTL.read_text().strip()
+    if before == "0":
+        SYSCTL.write_text("2")
+    yield path
+    if before == "0":
+        SYSCTL.write_text(before)
 
 
 def run(pair, group, *command, **options):
@@ -89,23 +97,30 @@ def test_rights_at_every_moment(pair, group, tmp_path):
     assert not [line for line in calls[renamed:] if re.match("ch(own|mod)", line) and "/limits" in line]
 
 
-@pytest.mark.parametrize("disabled", ("as it is", "2"))
 @pytest.mark.parametrize("member", (MEMBER, MEMBER_TOO), ids=("group", "supplementary group"))
-def test_members_read(pair, group, public_copy, member, disabled):
-    """What root reads, whatever kernel.unprivileged_bpf_disabled says: it refuses other calls (Linux 5.19)."""
-    sysctl = pathlib.Path("/proc/sys/kernel/unprivileged_bpf_disabled")
-    before = sysctl.read_text().strip()
+def test_members_read(pair, group, public_copy, member):
+    """What root reads, though kernel.unprivileged_bpf_disabled refuses other calls (Linux 5.19)."""
     attach(pair, group, "v0", "--mtu", "1400", "--direction", "both")
     send(pair, 4, 1460, 1300)
-    try:
-        if disabled == "2" and before == "0":
-            sysctl.write_text("2")
-        result = run(pair, group, *user(member, public_copy, "stats", "--json"))
-        assert (result.status, result.stderr) == (0, ""), result
-        assert json.loads(result.stdout) == json.loads(program.mssbpf("stats", "--json", netns=pair.a).stdout)
-        assert json.loads(result.stdout)[0]["clamped"] == 1
-    finally:
-        sysctl.write_text(before)
+    result = run(pair, group, *user(member, public_copy, "stats", "--json"))
+    assert (result.status, result.stderr) == (0, ""), result
+    assert json.loads(result.stdout) == json.loads(program.mssbpf("stats", "--json", netns=pair.a).stdout)
+    assert json.loads(result.stdout)[0]["clamped"] == 1
+
+
+def test_where_users_may_load_programs(pair, group, tmp_path):
+    """Those may write to what was opened to be read: nobody but root may read, whoever might before."""
+    zero = tmp_path / "zero"
+    zero.write_text("0\n")
+    attach(pair, group, "v0")
+    check_rights(pair, GROUP)
+    script = f'mount --bind {zero} {SYSCTL}; exec "$@"'
+    result = run(pair, group, "sh", "-ec", script, "sh", program.MSSBPF, "attach", "v0")
+    program.loaded.update(program.programs(pair.a))
+    assert (result.status, result.stdout) == (0, ""), result
+    assert re.match(r"mssbpf: warning: the group mssbpf may not read: .*unprivileged_bpf_disabled is 0, .*\n$",
+                    result.stderr), result
+    check_rights(pair, 0)
 
 
 @pytest.mark.parametrize("words", (("attach", "v0", "--mtu=1300"), ("detach", "v0"), ("detach", "--all"), ("show",),
@@ -149,12 +164,13 @@ def test_bpffs_of_root_alone(pair, group, public_copy):
     """As systemd mounts it: the group may pass through it, too, and other rights to it stay."""
     for mode, expected in ((0o1700, 0o1710), (0o1777, 0o1777)):
         script = (f'mount -t bpf bpf /sys/fs/bpf; chmod {mode:o} /sys/fs/bpf; "$0" attach v0; stat -c "%a %G" /sys/fs/bpf;'
-                  f'setpriv --reuid=65534 --regid={GROUP} --clear-groups "$0" stats; "$0" detach --all')
+                  f'setpriv --reuid=65534 --regid={GROUP} --clear-groups "$0" stats; "$0" detach --all;'
+                  f'stat -c %a /sys/fs/bpf; setpriv --reuid=65534 --regid={GROUP} --clear-groups "$0" stats')
         result = run(pair, group, "unshare", "--mount", "sh", "-ec", script, public_copy)
         lines = result.stdout.splitlines()
         assert (result.status, result.stderr) == (0, ""), result
         assert lines[0] == f"{expected:o} {'mssbpf' if expected == 0o1710 else 'root'}"
-        assert lines[2].split()[0] == "v0"
+        assert lines[2].split()[0] == "v0" and lines[-1] == f"{expected:o}"
 
 
 @pytest.mark.parametrize("words", (("attach", "v0"), ("show",), ("detach", "--all")), ids=" ".join)
