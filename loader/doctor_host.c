@@ -58,15 +58,17 @@ static const struct {
 			      "-p icmpv6 --icmpv6-type packet-too-big -j ACCEPT" },
 };
 
-/* The command that lets the message pass a chain, before all else. */
+/* The command that lets the message pass a chain, before all else; NULL where the chain cannot be named. */
 static char *pass_command(const struct doctor *doctor, const struct fw_chain *chain, enum probe_packet packet)
 {
 	bool nft = !strcmp(chain->program, "nft");
 	char *where = command_of(nft ? WORDS("nft", "insert", "rule", chain->family, chain->table, chain->name)
 				     : WORDS(chain->program, "-t", chain->table, "-I", chain->name));
 	char *command = NULL;
+	bool named = !nft || (nft_takes_name(chain->table) && nft_takes_name(chain->name));
 
-	if (where && asprintf(&command, "%s %s", where, nft ? messages[packet].nft : messages[packet].iptables) < 0)
+	if (where && named &&
+	    asprintf(&command, "%s %s", where, nft ? messages[packet].nft : messages[packet].iptables) < 0)
 		command = NULL;
 	free(where);
 	return doctor_command_in(doctor, command);

@@ -65,7 +65,7 @@ struct fw_rule {
 	enum verdict verdict;
 	struct fw_devices in, out;
 	char *target; /* of a jump */
-	char *remove; /* of one that sets the MSS: the command that removes it, for the shell */
+	char *remove; /* of one that sets the MSS: the command that removes it, for the shell; NULL: there is none */
 	bool told;    /* the caller's */
 };
 
@@ -84,6 +84,8 @@ struct fw_chain {
 struct firewall {
 	struct fw_chain **chains; /* as they were read */
 	size_t count;
+	/* What `nft -j list set` prints of a set that rules name. Returns 0 or -errno. NULL: nothing is known of it. */
+	int (*set_get)(const char *family, const char *table, const char *name, char **text, size_t *length);
 	void *index; /* of tsearch(3), by what names a chain */
 	bool marked; /* which chains clamp is known */
 };
@@ -91,7 +93,7 @@ struct firewall {
 void firewall_free(struct firewall *firewall);
 
 /*
- * Adds what `nft -j list ruleset` printed; tables of bridges and ARP are left out. Returns 0, -EINVAL when it is
+ * Adds what `nft -j -t list ruleset` printed; tables of bridges and ARP are left out. Returns 0, -EINVAL when it is
  * something else, or -ENOMEM.
  */
 int firewall_read_nft(struct firewall *firewall, const char *text, size_t length);
@@ -102,6 +104,12 @@ int firewall_read_nft(struct firewall *firewall, const char *text, size_t length
  * text is something else, or -ENOMEM.
  */
 int firewall_read_iptables(struct firewall *firewall, const char *program, const char *family, const char *text);
+
+/*
+ * Tells whether nft takes a text for the name of a table, chain or set, and for nothing else: the kernel takes any, and
+ * nft reads all its words as one text, with the commands that are in it.
+ */
+bool nft_takes_name(const char *text);
 
 /* What becomes of a packet in one base chain. */
 struct fw_fate {

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Reads what `nft -j list ruleset` prints (libnftables-json(5)). What it does not know, it takes for a condition that
- * may hold. Not where the text comes from.
+ * Reads what `nft -j -t list ruleset` prints (libnftables-json(5)). What it does not know, it takes for a condition
+ * that may hold. Not where the text comes from.
  */
 #include "firewall.h"
 
 #include "shell.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <json-c/json.h>
 #include <stdio.h>
@@ -292,12 +293,20 @@ static bool is_mss(struct json_object *mangle)
 	return !strcmp(text_of(member(member(mangle, "key"), "tcp option"), "name"), "maxseg");
 }
 
-/* The command that removes a rule. Returns 0 or -ENOMEM. */
+bool nft_takes_name(const char *text)
+{
+	return isalpha((unsigned char)*text) && !text[strspn(text, "abcdefghijklmnopqrstuvwxyz"
+								   "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/_.-")];
+}
+
+/* The command that removes a rule, if its chain can be named. Returns 0 or -ENOMEM. */
 static int rule_name(struct fw_rule *rule, const struct fw_chain *chain, struct json_object *json)
 {
 	struct json_object *handle = member(json, "handle");
 	char number[24];
 
+	if (!nft_takes_name(chain->table) || !nft_takes_name(chain->name))
+		return 0;
 	snprintf(number, sizeof(number), "%lld", (long long)json_object_get_int64(handle));
 	rule->remove =
 		command_of(WORDS("nft", "delete", "rule", chain->family, chain->table, chain->name, "handle", number));
@@ -344,8 +353,82 @@ static int statement_read(struct fw_chain *chain, struct fw_rule *rule, struct j
 	return verdict_read(rule, statement);
 }
 
+/* Types of set whose elements are looked at: few and short, in contrast to sets of addresses. */
+static const char *const set_types[] = { "inet_proto",	"icmp_type", "icmp_code", "icmpv6_type",
+					 "icmpv6_code", "ct_state",  "ifname" };
+
+enum { SET_KEY_SIZE = 1024 };
+
+/* What a set is called among all of them. */
+static void set_key(struct json_object *json, const char *name, char key[SET_KEY_SIZE])
+{
+	snprintf(key, SET_KEY_SIZE, "%s %s %s", text_of(json, "family"), text_of(json, "table"), name);
+}
+
+/* Notes a named set, without its elements; nft lists sets ahead of the rules. Returns 0 or -ENOMEM. */
+static int set_note(struct json_object *sets, struct json_object *json)
+{
+	char key[SET_KEY_SIZE];
+
+	set_key(json, text_of(json, "name"), key);
+	for (size_t i = 0; i < sizeof(set_types) / sizeof(*set_types); i++)
+		if (!strcmp(text_of(json, "type"), set_types[i]))
+			return json_object_object_add(sets, key, json_object_new_boolean(false)) ? -ENOMEM : 0;
+	return 0;
+}
+
+/* The elements in what `nft -j list set` printed, NULL when it is something else. The caller puts them. */
+static struct json_object *set_parse(const char *text)
+{
+	struct json_object *all = json_tokener_parse(text), *list = member(all, "nftables"), *elements = NULL;
+
+	for (size_t i = 0; json_object_is_type(list, json_type_array) && i < json_object_array_length(list); i++) {
+		struct json_object *set = member(json_object_array_get_idx(list, i), "set");
+
+		if (set && !elements) /* an empty one has none */
+			elements = member(set, "elem") ? json_object_get(member(set, "elem")) : json_object_new_array();
+	}
+	json_object_put(all);
+	return elements;
+}
+
+/* The elements of a set that was noted, read when they are first asked for; NULL when nothing is known of them. */
+static struct json_object *set_elements(const struct firewall *firewall, struct json_object *sets,
+					struct json_object *rule, const char *name)
+{
+	struct json_object *known, *elements = NULL;
+	char key[SET_KEY_SIZE], *text;
+	size_t length;
+
+	set_key(rule, name, key);
+	known = member(sets, key);
+	if (!json_object_is_type(known, json_type_boolean) || !firewall->set_get)
+		return known;
+	if (!firewall->set_get(text_of(rule, "family"), text_of(rule, "table"), name, &text, &length)) {
+		elements = set_parse(text);
+		free(text);
+	}
+	json_object_object_add(sets, key, elements);
+	return elements;
+}
+
+/* Puts the elements of a named set in the place of its name in a comparison, if they are known. */
+static void set_resolve(const struct firewall *firewall, struct json_object *sets, struct json_object *rule,
+			struct json_object *match)
+{
+	const char *name = text_of(match, "right");
+	struct json_object *elements = *name == '@' ? set_elements(firewall, sets, rule, name + 1) : NULL, *set;
+
+	if (!json_object_is_type(elements, json_type_array))
+		return;
+	set = json_object_new_object();
+	if (set && !json_object_object_add(set, "set", json_object_get(elements)))
+		json_object_object_add(match, "right", set);
+}
+
 /* A rule is built beside the chain: the elements of a vmap in it go there first. */
-static int rule_read(struct fw_chain *chain, struct json_object *json)
+static int rule_read(const struct firewall *firewall, struct json_object *sets, struct fw_chain *chain,
+		     struct json_object *json)
 {
 	struct json_object *statements = member(json, "expr");
 	struct fw_rule rule = {}, *place;
@@ -355,8 +438,12 @@ static int rule_read(struct fw_chain *chain, struct json_object *json)
 		rule.answers[packet] = ANSWER_YES;
 	if (!json_object_is_type(statements, json_type_array))
 		return 0;
-	for (size_t i = 0; i < json_object_array_length(statements) && !err; i++)
-		err = statement_read(chain, &rule, json_object_array_get_idx(statements, i));
+	for (size_t i = 0; i < json_object_array_length(statements) && !err; i++) {
+		struct json_object *statement = json_object_array_get_idx(statements, i);
+
+		set_resolve(firewall, sets, json, member(statement, "match"));
+		err = statement_read(chain, &rule, statement);
+	}
 	if (!err && rule.sets_mss)
 		err = rule_name(&rule, chain, json);
 	place = err ? NULL : chain_add_rule(chain);
@@ -402,16 +489,18 @@ static bool is_other_family(struct json_object *json)
 	return !strcmp(family, "bridge") || !strcmp(family, "arp");
 }
 
-static int object_read(struct firewall *firewall, struct json_object *object)
+static int object_read(struct firewall *firewall, struct json_object *sets, struct json_object *object)
 {
 	struct json_object *found;
 	struct fw_chain *chain;
 
 	if ((found = member(object, "chain")) && !is_other_family(found))
 		return chain_read(firewall, found);
+	if ((found = member(object, "set")))
+		return set_note(sets, found);
 	if ((found = member(object, "rule")) && !is_other_family(found)) {
 		chain = chain_of(firewall, found, "chain");
-		return chain ? rule_read(chain, found) : -ENOMEM;
+		return chain ? rule_read(firewall, sets, chain, found) : -ENOMEM;
 	}
 	return 0;
 }
@@ -435,13 +524,14 @@ static bool cursor_take(struct cursor *cursor, const char *piece)
 }
 
 /* Reads one element of the list. Returns 0, -EINVAL or -ENOMEM. */
-static int element_read(struct firewall *firewall, struct json_tokener *tokener, struct cursor *cursor)
+static int element_read(struct firewall *firewall, struct json_object *sets, struct json_tokener *tokener,
+			struct cursor *cursor)
 {
 	struct json_object *object = json_tokener_parse_ex(tokener, cursor->at, cursor->end - cursor->at);
 	int err = json_tokener_get_error(tokener) == json_tokener_success ? 0 : -EINVAL;
 
 	cursor->at += json_tokener_get_parse_end(tokener);
-	err = err ?: object_read(firewall, object);
+	err = err ?: object_read(firewall, sets, object);
 	json_object_put(object);
 	return err;
 }
@@ -450,18 +540,23 @@ static int element_read(struct firewall *firewall, struct json_tokener *tokener,
 int firewall_read_nft(struct firewall *firewall, const char *text, size_t length)
 {
 	struct json_tokener *tokener = json_tokener_new_ex(DEPTH_MAX);
+	struct json_object *sets = tokener ? json_object_new_object() : NULL; /* false, an array, or null: unknown */
 	struct cursor cursor = { text, text + length };
 	int err = -EINVAL;
 
-	if (!tokener)
+	if (!sets) {
+		if (tokener)
+			json_tokener_free(tokener);
 		return -ENOMEM;
+	}
 	if (length <= INT32_MAX && cursor_take(&cursor, "{") && cursor_take(&cursor, "\"nftables\"") &&
 	    cursor_take(&cursor, ":") && cursor_take(&cursor, "["))
 		err = 0;
 	while (!err && !cursor_take(&cursor, "]")) {
-		err = element_read(firewall, tokener, &cursor);
+		err = element_read(firewall, sets, tokener, &cursor);
 		cursor_take(&cursor, ",");
 	}
 	json_tokener_free(tokener);
+	json_object_put(sets);
 	return err ?: cursor_take(&cursor, "}") ? 0 : -EINVAL;
 }

@@ -115,6 +115,14 @@ static bool rule_set_in_use(enum rule_set set, const struct tables *tables)
 	}
 }
 
+/* One set of nftables': the whole of the rules is read without the elements of sets, which may be millions. */
+static int nft_set_get(const char *family, const char *table, const char *name, char **text, size_t *length)
+{
+	if (!nft_takes_name(family) || !nft_takes_name(table) || !nft_takes_name(name))
+		return -EINVAL;
+	return program_run(WORDS("nft", "--json", "list", "set", family, table, name), text, length);
+}
+
 /* Reads one rule set by one program. Returns 0 or -errno. */
 static int rule_set_read_by(struct firewall *firewall, enum rule_set set, const char *save, const char *change)
 {
@@ -150,7 +158,7 @@ void netfilter_read(struct firewall *firewall, struct unread unread[UNREAD_MAX],
 	bool no_nft = false;
 	struct tables tables;
 
-	*firewall = (struct firewall){};
+	*firewall = (struct firewall){ .set_get = nft_set_get };
 	*unread_count = 0;
 	tables_get(&tables);
 	for (enum rule_set set = 0; set < RULE_SETS; set++) {

@@ -18,9 +18,9 @@ int privileges_check(bool load);
 
 /*
  * Gives up all that reading pinned maps does not take, for good: capabilities (but CAP_BPF on kernels before 5.19 that
- * let no one else call bpf(2)), what programs that are run might gain, and for root the user and the groups but `group`,
- * which may read. Where there is none (0), it keeps CAP_DAC_READ_SEARCH; root that has not got that stays root. Returns
- * 0, or -errno after saying what is wrong.
+ * let no one else call bpf(2)), what programs that are run might gain, and for root the user and the groups but
+ * `group`, which may read. Where there is none (0), it keeps CAP_DAC_READ_SEARCH; root that has not got that stays root.
+ * Returns 0, or -errno after saying what is wrong.
  */
 int privileges_drop(gid_t group);
 

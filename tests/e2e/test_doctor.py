@@ -177,8 +177,8 @@ def test_rules_larger_than_the_device(both):
     healthy(both.a)
     for words in (("10.3.0.0/16", "--mtu", "1501"), ("2001:db8:8::/48", "--mss", "1441")):
         assert program.mssbpf("rule", "add", "v0", *words, netns=both.a).status == 0
-    assert "2 of its 5 rules are for more than the 1500 bytes that fit through it: 10.3.0.0/16 mtu 1501, and others " in \
-        program.mssbpf("doctor", netns=both.a).stdout
+    said = program.mssbpf("doctor", netns=both.a).stdout
+    assert "2 of its 5 rules are for more than the 1500 bytes that fit through it: 10.3.0.0/16 mtu 1501, and oth" in said
     commands = finds(both.a, [("error", "v0", "rule_too_large")])
     assert commands == [f"mssbpf rule add --netns {both.a} v0 10.3.0.0/16 2001:db8:8::/48 --mtu 1500"]
 
@@ -426,8 +426,8 @@ def test_no_syn_because_ipsec_hides_them(pair, kind):
     device, target = "v0", pair.addresses[4][1]
     if kind == "gre":
         device, target = "g0", "198.51.100.2"
-        made = net.run("ip", "-n", pair.a, "link", "add", device, "type", "gre", "local", pair.addresses[4][0], "remote",
-                       pair.addresses[4][1])
+        made = net.run("ip", "-n", pair.a, "link", "add", device, "type", "gre", "local", pair.addresses[4][0],
+                       "remote", pair.addresses[4][1])
         if "Unknown device type" in made.stderr:
             pytest.skip("this kernel has no GRE")
         net.ip("-n", pair.a, "link", "set", device, "up")
@@ -447,7 +447,8 @@ def test_no_syn_because_xdp_forwards(pair, xdp_router):  # noqa: F811
     router = xdp_router.name
     program.attach(router, "v1", "w1", "--mtu", 1400, "--direction", "both")
     healthy(router)
-    with contextlib.closing(bpf.Forwarder(router, "w1")) as there, contextlib.closing(bpf.Forwarder(router, "v1")) as back:
+    with contextlib.closing(bpf.Forwarder(router, "w1")) as there, \
+            contextlib.closing(bpf.Forwarder(router, "v1")) as back:
         there.attach_xdp(router, "v1")
         back.attach_xdp(router, "w1")
         target = pair.addresses[4][1]
@@ -529,6 +530,54 @@ ICMP = {
     "some": "chain c { type filter hook postrouting priority 0;\nip daddr 192.0.2.9 ip protocol icmp drop\n}",
     "jump": "chain d { drop\n}\nchain c { type filter hook forward priority 0;\nmeta l4proto icmp jump d\n}",
 }
+
+
+def test_sets_by_their_names(both):
+    """What is in them tells what a rule is for."""
+    table = """table inet t {{ set s {{ type icmp_type; elements = {{ {} }}
+    }}
+    set d {{ type ifname; elements = {{ {} }}
+    }}
+    chain c {{ type filter hook forward priority 0;\nicmp type @s drop
+    iifname "x0" oifname @d tcp flags syn tcp option maxseg size set 1300\n}} }}"""
+    nft(both.a, table.format("redirect, echo-request", '"v1", "v2"'))
+    healthy(both.a)
+    inside(both.a, "nft", "flush ruleset")
+    nft(both.a, table.format("redirect, destination-unreachable", '"v0", "v2"'))
+    finds(both.a, [("warning", "v0", "firewall_clamp"), ("warning", None, "icmp_dropped")])
+
+
+def nft_add(namespace, *parts):
+    """By JSON, where any name goes."""
+    inside(namespace, "nft", "-j", "-f", "-", stdin=json.dumps({"nftables": [{"add": part} for part in parts]}))
+
+
+COMMAND = "s; add table inet more"
+TABLE = {"family": "inet", "table": "t"}
+CHAIN = {**TABLE, "type": "filter", "hook": "forward", "prio": 0}
+
+
+def test_a_set_whose_name_is_a_command(both):
+    """nft would do as it says."""
+    icmp_type = {"payload": {"protocol": "icmp", "field": "type"}}
+    type_is = {"match": {"op": "==", "left": icmp_type, "right": f"@{COMMAND}"}}
+    nft_add(both.a, {"table": {"family": "inet", "name": "t"}},
+            *({"set": {**TABLE, "name": name, "type": "icmp_type"}} for name in ("s", COMMAND)),
+            {"chain": {**CHAIN, "name": "c", "policy": "accept"}},
+            {"rule": {**TABLE, "chain": "c", "expr": [type_is, {"drop": None}]}})
+    before = inside(both.a, "nft", "list", "ruleset")
+    assert COMMAND in before
+    healthy(both.a)
+    assert inside(both.a, "nft", "list", "ruleset") == before
+
+
+def test_a_chain_whose_name_is_a_command(both):
+    """It is found, and no command is printed that would do as it says."""
+    clamp = {"mangle": {"key": {"tcp option": {"name": "maxseg", "field": "size"}}, "value": 1300}}
+    nft_add(both.a, {"table": {"family": "inet", "name": "t"}}, {"chain": {**CHAIN, "name": COMMAND, "policy": "drop"}},
+            {"rule": {**TABLE, "chain": COMMAND, "expr": [clamp]}})
+    assert doctor(both.a) == ([("warning", "v0", "firewall_clamp"), ("warning", None, "icmp_dropped"),
+                               ("warning", None, "icmp_dropped")], [None] * 3)
 
 
 @pytest.mark.parametrize("name", ICMP)

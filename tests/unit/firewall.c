@@ -26,6 +26,13 @@
 	",{\"rule\":{\"family\":\"inet\",\"table\":\"t\",\"chain\":\"" chain "\",\"handle\":7,\"expr\":[" statements   \
 	"]}}"
 #define RULE(statements) RULE_IN("c", statements)
+/* A set, as it is listed with the rules; what is in it, set_get() tells. */
+#define SET_IN(table, name, type)                                                                                      \
+	",{\"set\":{\"family\":\"inet\",\"name\":\"" name "\",\"table\":\"" table "\",\"type\":\"" type                \
+	"\",\"handle\":1}}"
+#define SET(name, type) SET_IN("t", name, type)
+#define TYPE_IN(set) MATCH("==", PAYLOAD("icmp", "type"), "\"@" set "\"")
+#define TYPE_NOT_IN(set) MATCH("!=", PAYLOAD("icmp", "type"), "\"@" set "\"")
 #define MATCH(op, left, right) "{\"match\":{\"op\":\"" op "\",\"left\":" left ",\"right\":" right "}},"
 #define META(key) "{\"meta\":{\"key\":\"" key "\"}}"
 #define PAYLOAD(header, field) "{\"payload\":{\"protocol\":\"" header "\",\"field\":\"" field "\"}}"
@@ -85,6 +92,21 @@ static const struct row nft_rows[] = {
 	{ CHAIN("accept", RULE(MATCH("!=", PAYLOAD("ip", "protocol"), "\"tcp\"") DROP)), DROPPED, PASSES },
 	{ CHAIN("accept", RULE(ANY MATCH("!=", META("l4proto"), "\"tcp\"") DROP)), PASSES, PASSES },
 	{ CHAIN("accept", RULE("{\"xt\":{\"type\":\"match\",\"name\":\"x\"}}," DROP)), PASSES, PASSES },
+	/* Sets by their name. */
+	{ CHAIN("accept", SET("unreachable", "icmp_type") RULE(TYPE_IN("unreachable") DROP)), DROPPED, PASSES },
+	{ CHAIN("accept", SET("unreachable", "icmp_type") RULE(TYPE_NOT_IN("unreachable") DROP)), PASSES, PASSES },
+	{ CHAIN("accept", SET("echo", "icmp_type") RULE(TYPE_IN("echo") DROP)), PASSES, PASSES },
+	{ CHAIN("accept", SET("echo", "icmp_type") RULE(TYPE_NOT_IN("echo") DROP)), DROPPED, PASSES },
+	{ CHAIN("accept", SET("low", "icmp_type") RULE(TYPE_IN("low") DROP) RULE(TYPE_IN("low") DROP)), DROPPED,
+	  PASSES },
+	{ CHAIN("accept", SET("empty", "icmp_type") RULE(TYPE_IN("empty") DROP)), PASSES, PASSES },
+	{ CHAIN("accept", SET("empty", "icmp_type") RULE(TYPE_NOT_IN("empty") DROP)), DROPPED, PASSES },
+	/* What is not known of may be anything: there is none, its name is in another table, it is of another type. */
+	{ CHAIN("accept", SET("gone", "icmp_type") RULE(TYPE_NOT_IN("gone") DROP)), PASSES, PASSES },
+	{ CHAIN("accept", SET("broken", "icmp_type") RULE(TYPE_NOT_IN("broken") DROP)), PASSES, PASSES },
+	{ CHAIN("accept", SET("odd", "icmp_type") RULE(TYPE_NOT_IN("odd") DROP)), PASSES, PASSES },
+	{ CHAIN("accept", SET_IN("u", "echo", "icmp_type") RULE(TYPE_NOT_IN("echo") DROP)), PASSES, PASSES },
+	{ CHAIN("accept", SET("echo", "ipv4_addr") RULE(ICMP FROM("@echo") DROP)), DROPPED, PASSES },
 	/* What lets it pass. */
 	{ CHAIN("drop", RULE(STATE("in", "[\"established\",\"related\"]") ACCEPT)), PASSES, PASSES },
 	{ CHAIN("drop", RULE(STATE("in", "\"established\"") ACCEPT)), DROPPED, DROPPED },
@@ -169,6 +191,35 @@ static const struct row iptables_rows[] = {
 	{ OPEN "-A INPUT -p icmp -j DROP\n" END, PASSES, PASSES },
 };
 
+/* What `nft -j list set` prints of the sets there are. */
+static const struct {
+	const char *name, *text;
+} sets[] = {
+	{ "unreachable", "{\"nftables\":[{\"metainfo\":{}},{\"set\":{\"elem\":[\"echo-request\","
+			 "\"destination-unreachable\"]}}]}" },
+	{ "echo", "{\"nftables\":[{\"set\":{\"elem\":[{\"elem\":{\"val\":\"echo-request\",\"timeout\":60}}]}}]}" },
+	{ "low", "{\"nftables\":[{\"set\":{\"elem\":[{\"range\":[0,7]}]}}]}" },
+	{ "empty", "{\"nftables\":[{\"set\":{}}]}" },
+	{ "broken", "{\"nftables\":[{\"set\":{\"elem\":" },
+	{ "odd", "{\"nftables\":[{\"set\":{\"elem\":7}}]}" },
+	{ "tunnels", "{\"nftables\":[{\"set\":{\"elem\":[\"wg0\"]}}]}" },
+	{ "others", "{\"nftables\":[{\"set\":{\"elem\":[\"wg1\",\"wg2\"]}}]}" },
+};
+
+static int set_get(const char *family, const char *table, const char *name, char **text, size_t *length)
+{
+	assert_string_equal(family, "inet");
+	assert_string_equal(table, "t");
+	for (size_t i = 0; i < ARRAY_SIZE(sets); i++) {
+		if (strcmp(name, sets[i].name) != 0)
+			continue;
+		*text = strdup(sets[i].text);
+		*length = strlen(*text);
+		return 0;
+	}
+	return -5;
+}
+
 static enum fate fate_of(const struct firewall *firewall, enum probe_packet packet)
 {
 	enum fate worst = PASSES;
@@ -191,7 +242,7 @@ static void test_nft(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(nft_rows); i++) {
 		const struct row *row = &nft_rows[i];
-		struct firewall firewall = {};
+		struct firewall firewall = { .set_get = set_get };
 
 		assert_int_equal(firewall_read_nft(&firewall, row->text, strlen(row->text)), 0);
 		if (fate_of(&firewall, PACKET_TOO_BIG4) != row->ipv4 ||
@@ -254,7 +305,11 @@ static const struct {
 	  NULL },
 	{ CHAIN("accept", RULE(OUT("\"ppp0\"") MATCH("!=", META("oifname"), "\"lo\"") MANGLE)), NULL, false, false,
 	  NULL },
-	{ CHAIN("accept", RULE(IN("\"wg1\"") OUT("\"@tunnels\"") MANGLE)), NULL, true, false, NFT_REMOVES },
+	{ CHAIN("accept", RULE(IN("\"wg1\"") OUT("\"@unknown\"") MANGLE)), NULL, true, false, NFT_REMOVES },
+	{ CHAIN("accept", SET("tunnels", "ifname") RULE(IN("\"wg1\"") OUT("\"@tunnels\"") MANGLE)), NULL, true, false,
+	  NFT_REMOVES },
+	{ CHAIN("accept", SET("others", "ifname") RULE(IN("\"wg1\"") OUT("\"@others\"") MANGLE)), NULL, false, false,
+	  NULL },
 	{ CHAIN("accept", RULE(IN("\"wg1\"") MATCH("!=", META("oifname"), "\"wg0\"") MANGLE)), NULL, false, false,
 	  NULL },
 	{ CHAIN("accept", RULE(IN("\"wg1\"") OUT("{\"set\":[\"a\",\"b\",\"c\",\"d\",\"e\"]}") MANGLE)), NULL, true,
@@ -294,7 +349,7 @@ static void test_clamps(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(clamp_rows); i++) {
 		const char *nft = clamp_rows[i].nft;
 		const struct fw_rule *found[MSSBPF_DIRECTIONS] = {};
-		struct firewall firewall = {};
+		struct firewall firewall = { .set_get = set_get };
 
 		assert_int_equal(nft ? firewall_read_nft(&firewall, nft, strlen(nft))
 				     : firewall_read_iptables(&firewall, "iptables", "ip", clamp_rows[i].iptables),
