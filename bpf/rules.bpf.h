@@ -36,11 +36,16 @@ struct rule_search {
 	struct mssbpf_address address;
 } __attribute__((aligned(8)));
 
-/* 1 if the difference of two numbers below 2^63 is negative, else 0; without a branch that the compiler makes of it. */
+/*
+ * 1 if the difference of two numbers below 2^63 is negative, else 0. The compiler learns neither that it is about a
+ * sign nor that there are two values: it would make branches of that, and the verifier would follow both ways of each.
+ */
 static __always_inline __u64 is_negative(__u64 difference)
 {
 	asm volatile("" : "+r"(difference));
-	return difference >> 63;
+	difference >>= 63;
+	asm volatile("" : "+r"(difference));
+	return difference;
 }
 
 /* 1 if one is less than the other, else 0: the borrow of their difference. */

@@ -16,7 +16,7 @@ test_warnings := -Wno-missing-field-initializers
 sanitize := -Wno-unknown-pragmas -Wno-format-truncation -fsanitize=address,undefined -fno-sanitize=alignment \
 	-fno-sanitize-recover=all
 
-.PHONY: check-unit check-prog check-e2e check-sanitized check-vm-guests
+.PHONY: check-unit check-prog check-e2e check-sanitized check-compilers check-compiler check-vm-guests
 .SECONDARY:
 
 $(B)/tests/%.o: warnings += $(test_warnings)
@@ -109,6 +109,17 @@ check-e2e: mssbpf
 	else \
 		echo "e2e: SKIPPED: python3-pytest, python3-pytest-xdist or python3-scapy is not installed (make deps)"; \
 	fi
+
+# Other BPF compilers make programs that load, and do the same.
+COMPILERS ?= clang-16 clang-19
+check-compilers:
+	$(Q)tests/deps build test compilers
+	$(Q)for compiler in $(COMPILERS); do \
+		$(MAKE) --no-print-directory check-compiler B=$(B)/$$compiler CLANG=$$compiler || exit 1; \
+	done
+
+check-compiler: $(addprefix $(B)/prog_,add bytes route rules)
+	$(Q)for test in $^; do $$test || exit 1; done
 
 # The program with checks of memory, leaks and undefined behaviour; what it finds ends a test with a text on stderr.
 $(B)/mssbpf_sanitized: $(loader_sources:%.c=$(B)/sanitized/%.o)

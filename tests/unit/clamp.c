@@ -84,6 +84,7 @@ static enum mssbpf_result options_clamp(uint8_t *options, size_t length, uint16_
 {
 	uint8_t *tcp = options - TCP_HEADER_MIN;
 	enum mssbpf_result result = options_walk(tcp, options + length, 0, TCP_HEADER_MIN + length, limit, walk);
+	uint32_t lowered = 0, last = 0;
 
 	for (uint32_t i = 0; i < ABOVE_WORDS && result == MSSBPF_CLAMPED && !above_ends(walk, i); i++) {
 		uint32_t offset = above_at(walk, i);
@@ -91,7 +92,13 @@ static enum mssbpf_result options_clamp(uint8_t *options, size_t length, uint16_
 		if (offset) {
 			tcp[offset] = limit >> 8;
 			tcp[offset + 1] = limit & 0xff;
+			lowered++;
+			last = offset;
 		}
+	}
+	if (lowered) {
+		assert_int_equal(above_is_single(walk), lowered == 1);
+		assert_int_equal(walk->last, last);
 	}
 	return result;
 }
