@@ -9,6 +9,7 @@ import contextlib
 import os
 import pathlib
 import shutil
+import signal
 import sys
 import tempfile
 
@@ -75,6 +76,8 @@ def machine():
     reason = _why_not()
     if reason:
         pytest.skip(reason)
+    # In the background it may be ignored, and by all that is started here.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     net.unshare_mounts()
     for path, kind in (("/run", "tmpfs"), ("/sys/fs/bpf", "bpf")):
         net.must("mount", "-t", kind, kind, path)
