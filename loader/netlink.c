@@ -150,6 +150,18 @@ int device_get(const char *name, struct device *device)
 	return err ?: device->ifindex ? 0 : -ENODEV;
 }
 
+/* Asks for all about one device. Like netlink_ask(). */
+static int link_ask(unsigned int ifindex, mnl_cb_t read, void *context)
+{
+	char buffer[MNL_NLMSG_HDRLEN + 64];
+	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
+	struct ifinfomsg *info = mnl_nlmsg_put_extra_header(request, sizeof(*info));
+
+	request->nlmsg_type = RTM_GETLINK;
+	info->ifi_index = ifindex;
+	return netlink_ask(NETLINK_ROUTE, request, read, context);
+}
+
 struct data_reader {
 	int (*each)(const struct nlattr *data, void *context);
 	void *context;
@@ -172,13 +184,8 @@ static int device_data_read(const struct nlmsghdr *message, void *context)
 int device_data_get(unsigned int ifindex, int (*each)(const struct nlattr *data, void *context), void *context)
 {
 	struct data_reader reader = { .each = each, .context = context };
-	char buffer[MNL_NLMSG_HDRLEN + 64];
-	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
-	struct ifinfomsg *info = mnl_nlmsg_put_extra_header(request, sizeof(*info));
 
-	request->nlmsg_type = RTM_GETLINK;
-	info->ifi_index = ifindex;
-	return netlink_ask(NETLINK_ROUTE, request, device_data_read, &reader) ?: reader.err;
+	return link_ask(ifindex, device_data_read, &reader) ?: reader.err;
 }
 
 static int packets_read(const struct nlmsghdr *message, void *context)
@@ -223,14 +230,8 @@ static int xdp_read(const struct nlmsghdr *message, void *context)
 
 int xdp_look(unsigned int ifindex, struct xdp_programs *programs)
 {
-	char buffer[MNL_NLMSG_HDRLEN + 64];
-	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
-	struct ifinfomsg *info = mnl_nlmsg_put_extra_header(request, sizeof(*info));
-
-	request->nlmsg_type = RTM_GETLINK;
-	info->ifi_index = ifindex;
 	*programs = (struct xdp_programs){};
-	return netlink_ask(NETLINK_ROUTE, request, xdp_read, programs);
+	return link_ask(ifindex, xdp_read, programs);
 }
 
 static int devices_append(const struct nlmsghdr *message, void *context)

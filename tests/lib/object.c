@@ -6,6 +6,10 @@
 #include "object.h"
 
 #include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +19,7 @@
 #include <abilities.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <cmocka.h>
 
 #include "mssbpf.skel.h"
 
@@ -31,6 +36,14 @@ const char *object_unavailable(void)
 	if (libbpf_probe_bpf_prog_type(BPF_PROG_TYPE_SCHED_CLS, NULL) <= 0)
 		return "this kernel or container lets no TC program be loaded";
 	return NULL;
+}
+
+void object_need(const char *unavailable)
+{
+	if (!unavailable)
+		return;
+	print_message("SKIPPED: %s\n", unavailable);
+	skip();
 }
 
 static unsigned int verified_instructions(const char *log)

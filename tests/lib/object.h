@@ -37,6 +37,9 @@ struct object {
 /* Why programs cannot be loaded here, whatever they are; NULL if they can. */
 const char *object_unavailable(void);
 
+/* Ends the test as skipped, and says why, unless `unavailable` is NULL. */
+void object_need(const char *unavailable);
+
 /* Loads the object; its maps are empty. Returns 0 or -errno, having printed why. */
 int object_open(struct object *object);
 

@@ -89,14 +89,6 @@ static const struct row rows[] = {
 static struct object object;
 static const char *unavailable;
 
-static void need_programs(void)
-{
-	if (!unavailable)
-		return;
-	print_message("SKIPPED: %s\n", unavailable);
-	skip();
-}
-
 /* What the row's packet becomes: its IP packet grows by four bytes, into the padding if there is some. */
 static void build_grown(const struct row *row, const struct packet *packet, enum packet_link link,
 			struct packet *expected)
@@ -180,7 +172,7 @@ static void check_row(const struct row *row, uint32_t flags)
 
 static void test_row(void **state)
 {
-	need_programs();
+	object_need(unavailable);
 	check_row(*state, 0);
 }
 
@@ -194,7 +186,7 @@ static void test_checksum_complete(void **state)
 	struct object_outcome outcome;
 
 	(void)state;
-	need_programs();
+	object_need(unavailable);
 	packet_build(&packet, &(struct packet_spec){ .version = 4 }, PACKET_ETHERNET);
 	if (object_run(&object.program[0], &packet, TEST_SKB_CHECKSUM_COMPLETE, &outcome) == -EINVAL) {
 		print_message("SKIPPED: this kernel runs no program on packets with CHECKSUM_COMPLETE (6.16 does)\n");
@@ -211,7 +203,7 @@ static void test_every_checksum(void **state)
 	static const uint8_t options[] = { NOP36 };
 
 	(void)state;
-	need_programs();
+	object_need(unavailable);
 	for (uint32_t sequence = 0; sequence <= UINT16_MAX; sequence++) {
 		const uint16_t mss = sequence < MSSBPF_MSS_NONE - 1 ? sequence | 1 : MSSBPF_MSS_NONE - 1;
 		size_t length = sequence % 10 * 4;

@@ -129,10 +129,7 @@ static void check_program(void)
 
 static void test_turns(void **state)
 {
-	if (unavailable) {
-		print_message("SKIPPED: %s\n", unavailable);
-		skip();
-	}
+	object_need(unavailable);
 	current = *state;
 	for (size_t i = 0; i < OBJECT_PROGRAMS; i++) {
 		program = &object.program[i];

@@ -63,20 +63,12 @@ static void check(uint8_t version, uint32_t flags, uint16_t mss, uint16_t expect
 	}
 }
 
-static void need_helper(void)
-{
-	if (!unavailable)
-		return;
-	print_message("SKIPPED: %s\n", unavailable);
-	skip();
-}
-
 static void test_follows(void **state)
 {
 	static const int mtus[] = { 1500, 1280, 1420, 9000, 576, 577, 65535 };
 
 	(void)state;
-	need_helper();
+	object_need(unavailable);
 	for (size_t i = 0; i < sizeof(mtus) / sizeof(*mtus); i++) {
 		set_mtu(mtus[i]);
 		check(4, BOTH, 0xffff, mtus[i] - 40);
@@ -95,7 +87,7 @@ static void test_follows(void **state)
 static void test_packet_larger_than_the_device(void **state)
 {
 	(void)state;
-	need_helper();
+	object_need(unavailable);
 	set_mtu(60);
 	check(4, BOTH, 1460, 576 - 40);
 }
@@ -103,7 +95,7 @@ static void test_packet_larger_than_the_device(void **state)
 static void test_range(void **state)
 {
 	(void)state;
-	need_helper();
+	object_need(unavailable);
 	set_mtu(100);
 	check(4, BOTH, 1460, 576 - 40);
 	set_mtu(1 << 20);
@@ -114,7 +106,7 @@ static void test_range(void **state)
 static void test_families_apart(void **state)
 {
 	(void)state;
-	need_helper();
+	object_need(unavailable);
 	set_mtu(1400);
 	check(4, MSSBPF_LIVE_IPV4, 1460, 1360);
 	check(6, MSSBPF_LIVE_IPV4, 1460, FALLBACK);
@@ -125,7 +117,7 @@ static void test_families_apart(void **state)
 static void test_dry_run(void **state)
 {
 	(void)state;
-	need_helper();
+	object_need(unavailable);
 	set_mtu(1400);
 	check(4, BOTH | MSSBPF_DRY_RUN, 1460, 1460);
 	check(6, BOTH | MSSBPF_DRY_RUN, 1460, 1460);

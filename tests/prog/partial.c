@@ -88,21 +88,13 @@ static void check_partial(const struct packet_spec *spec, uint16_t pseudo)
 	check(&packet, &clamped, spec->version, MSSBPF_CLAMPED);
 }
 
-static void need_program(void)
-{
-	if (!unavailable)
-		return;
-	print_message("SKIPPED: %s\n", unavailable);
-	skip();
-}
-
 /* Every length of payload that a frame has room for, every step of the sum over it. */
 static void test_every_length(void **state)
 {
 	static struct packet packet, clamped;
 
 	(void)state;
-	need_program();
+	object_need(unavailable);
 	for (uint8_t version = 4; version <= 6; version += 2)
 		for (uint16_t payload = 0; payload < 2900; payload += payload < 200 ? 1 : 61) {
 			const struct packet_spec spec = { .version = version, .payload = payload, .trailing = 5 };
@@ -123,7 +115,7 @@ static void test_wherever_the_packet_is(void **state)
 	static struct packet packet, clamped;
 
 	(void)state;
-	need_program();
+	object_need(unavailable);
 	for (size_t i = 0; i < sizeof(specs) / sizeof(*specs); i++) {
 		build(specs[i], &packet, &clamped);
 		check_partial(&specs[i], pseudo_sum(&packet, specs[i].version, NULL));
@@ -140,7 +132,7 @@ static void test_every_complete_checksum(void **state)
 	unsigned int doubtful = 0;
 
 	(void)state;
-	need_program();
+	object_need(unavailable);
 	for (uint32_t sequence = 0; sequence < UINT16_MAX; sequence++) {
 		const uint8_t version = sequence % 2 ? 4 : 6;
 		const struct packet_spec spec = { .version = version, .sequence = sequence + 1, .payload = 3 };
@@ -168,7 +160,7 @@ static void test_fragments(void **state)
 	static struct packet packet, clamped;
 
 	(void)state;
-	need_program();
+	object_need(unavailable);
 	for (size_t i = 0; i < sizeof(specs) / sizeof(*specs); i++) {
 		uint16_t pseudo, change;
 
@@ -210,7 +202,7 @@ static void test_routing_headers(void **state)
 	static struct packet packet, clamped;
 
 	(void)state;
-	need_program();
+	object_need(unavailable);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		const uint8_t *address;
 		uint16_t pseudo;

@@ -357,14 +357,6 @@ static struct {
 #define wrong(program, format, ...)                                                                                    \
 	fail_msg("%s, IPv%d, %s: " format, current.row, current.version, program, ##__VA_ARGS__)
 
-static void need_programs(void)
-{
-	if (!unavailable)
-		return;
-	print_message("SKIPPED: %s\n", unavailable);
-	skip();
-}
-
 static struct mssbpf_key key_of(enum mssbpf_direction direction)
 {
 	return (struct mssbpf_key){ OBJECT_IFINDEX, direction };
@@ -500,7 +492,7 @@ static void check_row(const struct row *row, uint32_t flags)
 
 static void test_row(void **state)
 {
-	need_programs();
+	object_need(unavailable);
 	check_row(*state, 0);
 }
 
@@ -513,7 +505,7 @@ static void test_checksum_complete(void **state)
 	int err;
 
 	(void)state;
-	need_programs();
+	object_need(unavailable);
 	packet_build(&packet, &(struct packet_spec){ .version = 4 }, PACKET_ETHERNET);
 	err = object_run(&object.program[0], &packet, TEST_SKB_CHECKSUM_COMPLETE, &outcome);
 	if (err == -EINVAL) {
@@ -528,7 +520,7 @@ static void test_checksum_complete(void **state)
 static void test_every_offset(void **state)
 {
 	(void)state;
-	need_programs();
+	object_need(unavailable);
 	for (size_t offset = 0; offset <= 36; offset++)
 		for (int filler = 0; filler < 2; filler++) {
 			uint8_t before[40], after[40];
@@ -552,7 +544,7 @@ static void test_every_offset(void **state)
 static void test_every_ihl(void **state)
 {
 	(void)state;
-	need_programs();
+	object_need(unavailable);
 	for (uint8_t ihl = 5; ihl <= 15; ihl++) {
 		struct row row = { .packet = { .version = 4, .ip_options = ihl * 4 - 20 }, .result = MSSBPF_CLAMPED };
 
@@ -566,7 +558,7 @@ static void test_every_ihl(void **state)
 static void test_every_flag(void **state)
 {
 	(void)state;
-	need_programs();
+	object_need(unavailable);
 	for (uint32_t flags = 0; flags <= 255; flags++) {
 		struct row row = { .packet.flags = SET | flags,
 				   .result = flags & SYN && !(flags & RST) ? MSSBPF_CLAMPED : NOT_COUNTED,
@@ -579,7 +571,7 @@ static void test_every_flag(void **state)
 static void test_every_protocol(void **state)
 {
 	(void)state;
-	need_programs();
+	object_need(unavailable);
 	for (uint32_t protocol = 0; protocol <= 255; protocol++) {
 		struct row row = { .packet = { .version = 4, .protocol = SET | protocol },
 				   .result = protocol == 6 ? MSSBPF_CLAMPED : NOT_COUNTED };
@@ -633,7 +625,7 @@ static void test_every_beginning(void **state)
 	};
 
 	(void)state;
-	need_programs();
+	object_need(unavailable);
 	for (size_t i = 0; i < ARRAY_SIZE(specs); i++)
 		for (size_t j = 0; j < OBJECT_PROGRAMS; j++)
 			if (object.program[j].xdp || (object.program[j].link == PACKET_ETHERNET && !specs[i].pppoe) ||
@@ -645,7 +637,7 @@ static void test_every_beginning(void **state)
 static void test_every_value(void **state)
 {
 	(void)state;
-	need_programs();
+	object_need(unavailable);
 	for (uint32_t value = 0; value <= UINT16_MAX; value++) {
 		uint16_t mss = value % 4 ? value : 1460, lower = mss > LIMIT ? LIMIT : mss;
 		uint8_t before[] = { NOP, MSS(mss), NOP, NOP, NOP }, after[] = { NOP, MSS(lower), NOP, NOP, NOP };
@@ -666,7 +658,7 @@ static void test_no_limit(void **state)
 	static const struct mssbpf_counters none;
 
 	(void)state;
-	need_programs();
+	object_need(unavailable);
 	for (size_t i = 0; i < OBJECT_PROGRAMS; i++) {
 		const struct object_program *program = &object.program[i];
 		const struct row row = { .limit = 100 };
@@ -687,7 +679,7 @@ static void test_no_entry(void **state)
 	const struct row row = { .limit = LIMIT };
 
 	(void)state;
-	need_programs();
+	object_need(unavailable);
 	for (size_t i = 0; i < OBJECT_PROGRAMS; i++) {
 		const struct object_program *program = &object.program[i];
 
@@ -710,7 +702,7 @@ static void test_changed_limit(void **state)
 							  [MSSBPF_ALREADY_LOW] = 2, [MSSBPF_CLAMPED] = 1 } };
 
 	(void)state;
-	need_programs();
+	object_need(unavailable);
 	packet_build(&packet, &spec, program->link);
 	spec.options = after;
 	packet_build(&expected, &spec, program->link);
@@ -737,7 +729,7 @@ static void test_verified_instructions(void **state)
 	assert_int_equal(uname(&system), 0);
 	assert_int_equal(sscanf(system.release, "%u.%u", &major, &minor), 2);
 	most = major * 100 + minor < 612 ? VERIFIED_MAX_OLD : VERIFIED_MAX;
-	need_programs();
+	object_need(unavailable);
 	for (size_t i = 0; i < OBJECT_PROGRAMS; i++) {
 		print_message("%-22s %6u instructions verified\n", object.program[i].name, object.program[i].verified);
 		assert_in_range(object.program[i].verified, 1, most);

@@ -146,14 +146,6 @@ static const struct row rows[] = {
 static struct object object;
 static const char *unavailable;
 
-static void need_helper(void)
-{
-	if (!unavailable)
-		return;
-	print_message("SKIPPED: %s\n", unavailable);
-	skip();
-}
-
 static void shell(const char *first, const char *second)
 {
 	char command[4096];
@@ -191,7 +183,7 @@ static void test_row(void **state)
 {
 	const struct row *row = *state;
 
-	need_helper();
+	object_need(unavailable);
 	if (row->takes_mark && !fib_mark_supported()) {
 		print_message("SKIPPED: this kernel's bpf_fib_lookup() takes no mark\n");
 		skip();
@@ -222,7 +214,7 @@ static void test_families_apart(void **state)
 	struct __sk_buff metadata = {};
 
 	(void)state;
-	need_helper();
+	object_need(unavailable);
 	shell(setup_row, "to out 1 mtu lock 1350");
 	metadata.ifindex = if_nametoindex("out");
 	metadata.ingress_ifindex = if_nametoindex("in");

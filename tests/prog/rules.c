@@ -136,19 +136,11 @@ static void check_row(const struct row *row, const struct object_program *progra
 	free(rules.list);
 }
 
-static void need_helper(void)
-{
-	if (!unavailable)
-		return;
-	print_message("SKIPPED: %s\n", unavailable);
-	skip();
-}
-
 static void test_row(void **state)
 {
 	const struct row *row = *state;
 
-	need_helper();
+	object_need(unavailable);
 	for (size_t i = 0; i < OBJECT_PROGRAMS; i++) {
 		const struct object_program *program = &object.program[i];
 
@@ -168,7 +160,7 @@ static void test_add_missing(void **state)
 	static const char *const texts[] = { "0.0.0.0/0 mss 1000\n::/0 mss 1000\n", "0.0.0.0/0 off\n::/0 off\n" };
 
 	(void)state;
-	need_helper();
+	object_need(unavailable);
 	for (size_t i = 0; i < OBJECT_PROGRAMS * 4; i++) {
 		const struct object_program *program = &object.program[i / 4];
 		bool off = i & 1;
@@ -194,7 +186,7 @@ static void test_no_set(void **state)
 	static const uint16_t places[] = { 0, 2, 0xffff };
 
 	(void)state;
-	need_helper();
+	object_need(unavailable);
 	for (size_t i = 0; i < OBJECT_PROGRAMS * ARRAY_SIZE(places); i++) {
 		const struct object_program *program = &object.program[i % OBJECT_PROGRAMS];
 		const union mssbpf_order order = { .mss4 = OWN, .mss6 = OWN, .rules = places[i / OBJECT_PROGRAMS] };
@@ -334,7 +326,7 @@ static void test_random(void **state)
 	uint32_t seed = 3;
 
 	(void)state;
-	need_helper();
+	object_need(unavailable);
 	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
 		struct rules rules = {};
 
@@ -357,7 +349,7 @@ static void test_most(void **state)
 	uint32_t seed = 4;
 
 	(void)state;
-	need_helper();
+	object_need(unavailable);
 	for (enum mssbpf_family family = 0; family < MSSBPF_FAMILIES; family++) {
 		struct rules rules = { calloc(RULES_MAX, sizeof(*rules.list)), RULES_MAX };
 
@@ -399,7 +391,7 @@ static void test_kept(void **state)
 	size_t count;
 
 	(void)state;
-	need_helper();
+	object_need(unavailable);
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
 		assert_int_equal(object_set_limit(&object, keys[i], (union mssbpf_order){ .mss4 = OWN }), 0);
 	for (int n = 0; n < 50; n++) {
@@ -450,7 +442,7 @@ static void test_no_room(void **state)
 	int err = 0;
 
 	(void)state;
-	need_helper();
+	object_need(unavailable);
 	for (uint32_t ifindex = 1; !err; ifindex++) {
 		struct maps few = maps;
 
