@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * The pinned state: lock, folder, maps, programs. Not a place that attaches anything, nor reads entries.
+ * The pinned state: maps and programs. Not a place that attaches anything, nor reads entries.
  */
 #include "pins.h"
 
@@ -10,6 +10,7 @@
 #include "mssbpf.skel.h"
 #include "netns.h"
 #include "pins_complain.h"
+#include "pins_folder.h"
 #include "pins_share.h"
 
 #include <bpf/bpf.h>
@@ -21,7 +22,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -80,27 +80,6 @@ static const struct {
 
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof(*(array)))
 
-struct path {
-	char text[512];
-};
-
-static struct path path_of(const char *folder, const char *name)
-{
-	struct path path;
-
-	if (snprintf(path.text, sizeof(path.text), "%s/%s", folder, name) >= (int)sizeof(path.text))
-		*path.text = '\0'; /* no such file */
-	return path;
-}
-
-static struct path folder_beside(const struct maps *maps, const char *suffix)
-{
-	struct path path;
-
-	snprintf(path.text, sizeof(path.text), "%s%s", maps->folder, suffix);
-	return path;
-}
-
 /* FNV-1a over the embedded object: tells builds apart. */
 static uint64_t build_hash(void)
 {
@@ -112,47 +91,6 @@ static uint64_t build_hash(void)
 	for (size_t i = 0; i < size; i++)
 		hash = (hash ^ bytes[i]) * 0x100000001b3;
 	return hash;
-}
-
-/* Removes a folder of pins; there may be none. Removing a link's pin detaches it. Returns 0 or -errno. */
-static int folder_remove(const char *folder)
-{
-	const struct dirent *file;
-	DIR *directory = opendir(folder);
-
-	if (!directory)
-		return errno == ENOENT ? 0 : -errno;
-	while ((file = readdir(directory)))
-		unlink(path_of(folder, file->d_name).text);
-	closedir(directory);
-	return rmdir(folder) ? -errno : 0;
-}
-
-/*
- * Takes the lock. Returns 0 with *lock == -1 when there is no folder to lock and none is to be made. The
- * folder may be removed by the one who held the lock before: then it is made or looked for anew.
- */
-static int top_lock(bool create, int *lock)
-{
-	for (;;) {
-		struct stat locked, named;
-		int fd;
-
-		if (create && mkdir(PINS_TOP, 0700) && errno != EEXIST)
-			return -errno;
-		fd = open(PINS_TOP, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (fd < 0 && errno == ENOENT && create)
-			continue;
-		*lock = fd;
-		if (fd < 0)
-			return errno == ENOENT ? 0 : -errno;
-		while (flock(fd, LOCK_EX))
-			if (errno != EINTR)
-				return -errno;
-		if (!fstat(fd, &locked) && !stat(PINS_TOP, &named) && locked.st_ino == named.st_ino)
-			return 0;
-		close(fd);
-	}
 }
 
 static int map_info(int fd, struct bpf_map_info *info)
@@ -328,8 +266,8 @@ static int pins_lock(struct maps *maps, bool create)
 		pins_release(maps);
 		return -EPERM;
 	}
-	folder_remove(folder_beside(maps, "_new").text);
-	folder_remove(folder_beside(maps, "_old").text);
+	folder_remove(folder_beside(maps->folder, "_new").text);
+	folder_remove(folder_beside(maps->folder, "_old").text);
 	return 0;
 }
 
@@ -491,7 +429,7 @@ out:
 /* Makes the folder from nothing: complete beside its place, then renamed into it. */
 static int folder_make(struct maps *maps, unsigned int max_entries)
 {
-	struct path draft = folder_beside(maps, "_new");
+	struct pins_path draft = folder_beside(maps->folder, "_new");
 	struct mssbpf_bpf *skeleton;
 	int err = skeleton_load(maps, max_entries, &skeleton);
 
@@ -520,7 +458,7 @@ static int folder_make(struct maps *maps, unsigned int max_entries)
 /* Pins a program in the place of another build's. */
 static int program_replace(const struct maps *maps, struct bpf_program *program, const char *name)
 {
-	struct path draft = path_of(maps->folder, "program_new");
+	struct pins_path draft = path_of(maps->folder, "program_new");
 	int err;
 
 	unlink(draft.text);
@@ -607,7 +545,7 @@ int pins_settle(struct maps *maps)
 
 int pins_close(struct maps *maps)
 {
-	struct path old = folder_beside(maps, "_old");
+	struct pins_path old = folder_beside(maps->folder, "_old");
 	struct mssbpf_key first;
 	int err = 0;
 
@@ -625,7 +563,7 @@ void pins_reap_folders(const struct maps *maps, bool (*dead)(const char *folder)
 	const struct dirent *file;
 
 	while (directory && (file = readdir(directory))) {
-		struct path path = path_of(PINS_TOP, file->d_name);
+		struct pins_path path = path_of(PINS_TOP, file->d_name);
 
 		if (*file->d_name != '.' && strcmp(path.text, maps->folder) && dead(path.text))
 			folder_remove(path.text);
