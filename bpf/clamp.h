@@ -73,7 +73,7 @@ static __always_inline enum mssbpf_result options_walk(const void *data, const v
 	walk->next = TCP_HEADER_MIN;
 	walk->result = MSSBPF_NO_MSS;
 	walk->last = TCP_HEADER_MIN; /* nowhere */
-	walk->change = 0xffff; /* a zero, in ones' complement */
+	walk->change = 0xffff;	     /* a zero, in ones' complement */
 	walk->announced = NO_MSS_YET;
 	walk->above = NONE_ABOVE;
 	forget(*walk);

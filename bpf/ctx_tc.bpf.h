@@ -22,22 +22,6 @@ static __always_inline const void *tc_end(const struct __sk_buff *skb)
 	return (const void *)(long)*(const volatile __u32 *)&skb->data_end;
 }
 
-/* Set by the loader: this kernel has bpf_check_mtu() (Linux 5.12). Without, the verifier never sees the call. */
-const volatile bool has_check_mtu;
-
-/*
- * The MTU of the device `ifindex`, where the packet is, as it is now, in bytes; 0 when the kernel does not tell.
- * Whether the packet itself is larger does not matter here.
- */
-static __always_inline __u32 device_mtu(void *ctx, __u32 ifindex)
-{
-	__u32 mtu = 0;
-
-	if (has_check_mtu)
-		bpf_check_mtu(ctx, ifindex, &mtu, 0, 0);
-	return mtu;
-}
-
 /*
  * The MTU of the SYN's route, in bytes; with MSSBPF_BOTH_WAYS in `flags` the smaller of that and the one back. 0 when
  * none is known.

@@ -31,6 +31,28 @@ const volatile struct mssbpf_route_layout route_layout;
 /* Set by the loader: bpf_fib_lookup() takes a mark (Linux 6.10). */
 const volatile bool has_fib_mark;
 
+/* Set by the loader: this kernel has bpf_check_mtu() (Linux 5.12). Without, the verifier never sees the call. */
+const volatile bool has_check_mtu;
+
+/*
+ * The MTU of the device `ifindex` as it is now, in bytes, with 0 that of the one where the packet is; 0 when the kernel
+ * does not tell. Whether the packet itself is larger does not matter here.
+ */
+static __always_inline __u32 device_mtu(void *ctx, __u32 ifindex)
+{
+	__u32 mtu = 0;
+
+	if (has_check_mtu)
+		bpf_check_mtu(ctx, ifindex, &mtu, 0, 0);
+	return mtu;
+}
+
+/* The smaller of two MTUs, of which 0 is none. */
+static __always_inline __u32 mtu_smaller(__u32 one, __u32 other)
+{
+	return one && (one < other || !other) ? one : other;
+}
+
 /* What the kernel's memory holds at `address`; 0 when that cannot be read. */
 #define PEEK(type, address)                                                                                            \
 	({                                                                                                             \
@@ -129,25 +151,6 @@ static __always_inline void flow_turn(struct bpf_fib_lookup *flow)
 	}
 }
 
-/*
- * The MTU of the route that the kernel would choose for the flow if it came by the device `ifindex`; with
- * BPF_FIB_LOOKUP_OUTPUT in `flags`, if this machine sent it out of that. In bytes; 0 when nothing is forwarded there:
- * no route, a blackhole, an address of this machine, forwarding is off. A length above every MTU makes the helper tell
- * it (Linux 5.12), and before it asks for neighbours. An MTU of 65535, as good as none, is 0 as well.
- */
-static __noinline __u32 lookup_mtu(void *ctx, const struct bpf_fib_lookup *flow, __u32 ifindex, __u32 flags)
-{
-	struct bpf_fib_lookup query = *flow;
-
-	query.ifindex = ifindex;
-	query.tot_len = 0xffff;
-	if (has_fib_mark)
-		flags |= BPF_FIB_LOOKUP_MARK;
-	if (bpf_fib_lookup(ctx, &query, sizeof(query), flags) != BPF_FIB_LKUP_RET_FRAG_NEEDED)
-		return 0;
-	return query.mtu_result;
-}
-
 /* The device that the flow would leave by if it came by `ifindex`: an ifindex, or 0 when that is not known. */
 static __noinline __u32 lookup_device(void *ctx, const struct bpf_fib_lookup *flow, __u32 ifindex)
 {
@@ -160,6 +163,29 @@ static __noinline __u32 lookup_device(void *ctx, const struct bpf_fib_lookup *fl
 	if (result != BPF_FIB_LKUP_RET_SUCCESS && result != BPF_FIB_LKUP_RET_NO_NEIGH)
 		return 0;
 	return query.ifindex;
+}
+
+/*
+ * The MTU of the route that the kernel would choose for the flow if it came by the device `ifindex`; with
+ * BPF_FIB_LOOKUP_OUTPUT in `flags`, if this machine sent it out of that. In bytes; 0 when nothing is forwarded there:
+ * no route, a blackhole, an address of this machine, forwarding is off. A length above every MTU makes the helper tell
+ * it (Linux 5.12), and before it asks for neighbours. An MTU of 65535, as good as none, is 0 as well. Never above the
+ * MTU of the device that the route leaves by, which a locked one may be; with BPF_FIB_LOOKUP_OUTPUT, the caller knows
+ * the device.
+ */
+static __noinline __u32 lookup_mtu(void *ctx, const struct bpf_fib_lookup *flow, __u32 ifindex, __u32 flags)
+{
+	struct bpf_fib_lookup query = *flow;
+
+	query.ifindex = ifindex;
+	query.tot_len = 0xffff;
+	if (has_fib_mark)
+		flags |= BPF_FIB_LOOKUP_MARK;
+	if (bpf_fib_lookup(ctx, &query, sizeof(query), flags) != BPF_FIB_LKUP_RET_FRAG_NEEDED)
+		return 0;
+	if (flags & BPF_FIB_LOOKUP_OUTPUT)
+		return query.mtu_result;
+	return mtu_smaller(query.mtu_result, device_mtu(ctx, lookup_device(ctx, flow, ifindex)));
 }
 
 /*
@@ -183,12 +209,6 @@ static __always_inline __u32 route_mtu_back(void *ctx, struct bpf_fib_lookup *fl
 		return 0;
 	flow_turn(flow);
 	return lookup_mtu(ctx, flow, leaves_by, 0);
-}
-
-/* The smaller of two MTUs, of which 0 is none. */
-static __always_inline __u32 mtu_smaller(__u32 one, __u32 other)
-{
-	return one && (one < other || !other) ? one : other;
 }
 
 #endif
