@@ -17,7 +17,7 @@ from test_state import link, send_syn
 
 tcx = pytest.mark.tcx
 hooks = pytest.mark.parametrize("hook", (pytest.param("tcx", marks=tcx), "clsact"))
-INDEX = 77
+INDEX = 1000000  # far from those that the kernel gives out in turn
 CALLS = ("bpf", "sendto")
 
 
