@@ -193,6 +193,14 @@ def test_no_syn_because_ipsec_hides_them(pair, kind):
     assert "IPsec in GRE (attach where it comes from, before it is encrypted)" in explained(pair)
 
 
+def pass_by_xdp(pair, xdp_router):
+    """A connection through the router, and many packets."""
+    target = pair.addresses[4][1]
+    with net.listener(xdp_router.far, socket.AF_INET, target) as server, \
+            net.connected(pair.a, socket.AF_INET, target, server.getsockname()[1]):
+        flood(pair, pair.a, target)
+
+
 @tcx
 def test_no_syn_because_xdp_forwards(pair, xdp_router):  # noqa: F811
     """Connections pass the router, in XDP, and its TC sees none of them."""
@@ -203,10 +211,7 @@ def test_no_syn_because_xdp_forwards(pair, xdp_router):  # noqa: F811
             contextlib.closing(bpf.Forwarder(router, "v1")) as back:
         there.attach_xdp(router, "v1")
         back.attach_xdp(router, "w1")
-        target = pair.addresses[4][1]
-        with net.listener(xdp_router.far, socket.AF_INET, target) as server, \
-                net.connected(pair.a, socket.AF_INET, target, server.getsockname()[1]):
-            flood(pair, pair.a, target)
+        pass_by_xdp(pair, xdp_router)
         finds(router, [("warning", "v1", "no_syn"), ("warning", "w1", "no_syn")], mends=False)
         said = program.mssbpf("doctor", "v1", netns=router).stdout
         assert f"(forwarder, id {there.number}) is on it; what XDP forwards does not pass TC" in said
@@ -222,10 +227,7 @@ def test_clamping_where_xdp_forwards(pair, xdp_router):  # noqa: F811
         assert [name for _, _, name in doctor(router)[0]] == ["one_direction"] * 2
         there.attach_xdp(router, "v1")
         back.attach_xdp(router, "w1")
-        target = pair.addresses[4][1]
-        with net.listener(xdp_router.far, socket.AF_INET, target) as server, \
-                net.connected(pair.a, socket.AF_INET, target, server.getsockname()[1]):
-            flood(pair, pair.a, target)
+        pass_by_xdp(pair, xdp_router)
         healthy(router)
         program.attach(router, "v1", "--mtu", 1300)
         assert doctor(router)[0] == [("warning", "v1", "one_direction")]
