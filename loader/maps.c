@@ -11,8 +11,7 @@
 #include <string.h>
 #include <time.h>
 
-/* Compares two keys, which is what the lists' elements begin with. */
-static int key_compare(const void *one, const void *other)
+int key_compare(const void *one, const void *other)
 {
 	const struct mssbpf_key *a = one, *b = other;
 

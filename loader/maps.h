@@ -45,6 +45,9 @@ struct counted {
 	struct mssbpf_counters counters;
 };
 
+/* Compares two struct mssbpf_key, which is what the elements of these lists begin with: for qsort() and bsearch(). */
+int key_compare(const void *one, const void *other);
+
 /*
  * Reads all entries, by ascending ifindex and direction, into a list that the caller frees. Returns
  * 0 or -errno.

@@ -56,17 +56,21 @@ bool terminal_size(int *width, int *height)
 	return true;
 }
 
+static int row_compare(const void *one, const void *other)
+{
+	const struct report_row *a = one, *b = other;
+
+	return key_compare(&a->entry.key, &b->entry.key);
+}
+
 /* The same interface and direction in the sample before, or NULL. */
 static const struct report_row *row_before(const struct watch *watch, const struct report_row *row)
 {
-	for (size_t i = 0; i < watch->before.report.count; i++) {
-		const struct report_row *before = &watch->before.report.rows[i];
+	const struct report *before = &watch->before.report;
+	const struct report_row *found =
+		before->count ? bsearch(row, before->rows, before->count, sizeof(*row), row_compare) : NULL;
 
-		if (!memcmp(&before->entry.key, &row->entry.key, sizeof(row->entry.key)) &&
-		    !strcmp(before->interface, row->interface))
-			return before;
-	}
-	return NULL;
+	return found && !strcmp(found->interface, row->interface) ? found : NULL;
 }
 
 /* Which columns a terminal shows: the usual ones, and those with a number that is not 0. */
