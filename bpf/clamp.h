@@ -53,35 +53,82 @@ enum {
 	ABOVE_SHIFT = TCP_HEADER_MIN / 4 * ABOVE_BITS,
 };
 
-/*
- * Walks the options of one SYN, whose TCP header of `length` bytes stands at data + offset, all of it before `end`.
- * `limit` is the largest MSS let through, host order, at least 1, or MSSBPF_MSS_NONE.
- *
- * The walk is RFC 9293's: END stops it, NOP is one byte, any other kind has a length of at least 2 and ends within
- * `length`; MSS has length 4.
- *
- * Returns MSSBPF_CLAMPED, ALREADY_LOW, NO_MSS, TCP_AO, EXEMPT (without limit, in the place of the first three) or
- * MALFORMED. But for the last, walk->announced is the last MSS in the list, host order, 0 without. After
- * MSSBPF_CLAMPED, walk->above says where to write the limit, and walk->change is what to add to the sum that the TCP
- * checksum covers: 16-bit ones' complement in network order as RFC 1624 counts it (~old + new), not folded. An option
- * at an odd offset straddles two words: its bytes count swapped, which is what a shift by 8 does in ones' complement.
- */
-static __always_inline enum mssbpf_result options_walk(const void *data, const void *end, __u32 offset, __u32 length,
-						       __u16 limit, struct options_walk *walk)
+/* Words of options as systems send them, as numbers. */
+enum {
+	NOP_WSCALE = 0x01030300, /* the last byte is the shift */
+	NOP_NOP_SACK = 0x01010402,
+	NOP_NOP_TIMESTAMPS = 0x0101080a, /* which have eight bytes more */
+	SACK_TIMESTAMPS = 0x0402080a,
+	SACK_END = 0x04020000,
+	MSS_OF_ZERO = 0x02040000,
+};
+
+/* Tells whether a word of options, in network order, is this one, apart from a shift. */
+static __always_inline bool is_word(__be32 word, __u32 expected)
 {
-	/* One by one, and nothing unused: eight bytes at once are no secret to the verifier, see forget(). */
-	walk->next = TCP_HEADER_MIN;
-	walk->result = MSSBPF_NO_MSS;
-	walk->last = TCP_HEADER_MIN; /* nowhere */
-	walk->change = 0xffff;	     /* a zero, in ones' complement */
-	walk->announced = NO_MSS_YET;
-	walk->above = NONE_ABOVE;
-	forget(*walk);
+	return (word & bpf_htonl(expected == NOP_WSCALE ? 0xffffff00 : 0xffffffff)) == bpf_htonl(expected);
+}
+
+/*
+ * Returns the MSS, host order, of options that are known by sight: an MSS and what common systems send behind it.
+ * Nothing is malformed there, no TCP-AO, no other MSS. NO_MSS_YET: they have to be followed. Parameters as of
+ * options_walk().
+ */
+static __always_inline __u32 options_recognize(const void *data, const void *end, __u32 offset, __u32 length)
+{
+	const __be32 *words;
+	bool known = false;
+	__u32 mss;
+
+	conceal(offset);
+	words = data + offset + TCP_HEADER_MIN;
+	if (unlikely((const void *)(words + 1) > end))
+		return NO_MSS_YET;
+	mss = bpf_ntohl(words[0]) ^ MSS_OF_ZERO;
+	if (unlikely(mss > 0xffff))
+		return NO_MSS_YET;
+	switch ((length - TCP_HEADER_MIN) / sizeof(*words)) {
+	case 1:
+		known = true;
+		break;
+	case 3: /* Windows; Linux without timestamps */
+		known = (const void *)(words + 3) <= end &&
+			((is_word(words[1], NOP_WSCALE) && is_word(words[2], NOP_NOP_SACK)) ||
+			 (is_word(words[1], NOP_NOP_SACK) && is_word(words[2], NOP_WSCALE)));
+		break;
+	case 5: /* Linux; FreeBSD */
+		known = (const void *)(words + 5) <= end &&
+			((is_word(words[1], SACK_TIMESTAMPS) && is_word(words[4], NOP_WSCALE)) ||
+			 (is_word(words[1], NOP_WSCALE) && is_word(words[2], SACK_TIMESTAMPS)));
+		break;
+	case 6: /* macOS */
+		known = (const void *)(words + 6) <= end && is_word(words[1], NOP_WSCALE) &&
+			is_word(words[2], NOP_NOP_TIMESTAMPS) && is_word(words[5], SACK_END);
+		break;
+	}
+	return likely(known) ? mss : NO_MSS_YET;
+}
+
+/* Notes the MSS, host order, of an option that begins at `place`, bytes from the start of the TCP header. */
+static __always_inline void walk_note(struct options_walk *walk, __u32 place, __u16 mss, __u16 limit)
+{
+	walk->announced = mss;
+	if (mss <= limit)
+		return;
+	walk->last = place + 2;
+	walk->above |= (ABOVE_FLAG | place % 4) << (place / 4 * ABOVE_BITS - ABOVE_SHIFT);
+	mss = ~mss;
+	walk->change += ((__u32)mss + limit) << (place % 2 * 8);
+}
+
+/* Follows the options, one by one. As options_walk(), which begins the walk. */
+static __always_inline void options_follow(const void *data, const void *end, __u32 offset, __u32 length, __u16 limit,
+					   struct options_walk *walk)
+{
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < TCP_OPTIONS_MAX; i++) {
 		__u32 next = walk->next, kind, size;
 		const __u8 *option = data + offset + next;
-		__u16 mss;
 
 		if (next >= length)
 			break;
@@ -114,15 +161,41 @@ static __always_inline enum mssbpf_result options_walk(const void *data, const v
 			walk->result = MSSBPF_MALFORMED;
 			break;
 		}
-		mss = option[2] << 8 | option[3];
-		walk->announced = mss;
-		if (mss <= limit)
-			continue;
-		walk->last = next + 2;
-		walk->above |= (ABOVE_FLAG | next % 4) << (next / 4 * ABOVE_BITS - ABOVE_SHIFT);
-		mss = ~mss;
-		walk->change += ((__u32)mss + limit) << (next % 2 * 8);
+		walk_note(walk, next, option[2] << 8 | option[3], limit);
 	}
+}
+
+/*
+ * Walks the options of one SYN, whose TCP header of `length` bytes stands at data + offset, all of it before `end`.
+ * `limit` is the largest MSS let through, host order, at least 1, or MSSBPF_MSS_NONE.
+ *
+ * The walk is RFC 9293's: END stops it, NOP is one byte, any other kind has a length of at least 2 and ends within
+ * `length`; MSS has length 4.
+ *
+ * Returns MSSBPF_CLAMPED, ALREADY_LOW, NO_MSS, TCP_AO, EXEMPT (without limit, in the place of the first three) or
+ * MALFORMED. But for the last, walk->announced is the last MSS in the list, host order, 0 without. After
+ * MSSBPF_CLAMPED, walk->above says where to write the limit, and walk->change is what to add to the sum that the TCP
+ * checksum covers: 16-bit ones' complement in network order as RFC 1624 counts it (~old + new), not folded. An option
+ * at an odd offset straddles two words: its bytes count swapped, which is what a shift by 8 does in ones' complement.
+ */
+static __always_inline enum mssbpf_result options_walk(const void *data, const void *end, __u32 offset, __u32 length,
+						       __u16 limit, struct options_walk *walk)
+{
+	__u32 mss;
+
+	/* One by one, and nothing unused: eight bytes at once are no secret to the verifier, see forget(). */
+	walk->next = TCP_HEADER_MIN;
+	walk->result = MSSBPF_NO_MSS;
+	walk->last = TCP_HEADER_MIN; /* nowhere */
+	walk->change = 0xffff;	     /* a zero, in ones' complement */
+	walk->announced = NO_MSS_YET;
+	walk->above = NONE_ABOVE;
+	forget(*walk);
+	mss = options_recognize(data, end, offset, length);
+	if (likely(mss != NO_MSS_YET))
+		walk_note(walk, TCP_HEADER_MIN, mss, limit);
+	else
+		options_follow(data, end, offset, length, limit, walk);
 
 	return walk->result != MSSBPF_NO_MSS	      ? walk->result
 	       : limit == MSSBPF_MSS_NONE	      ? MSSBPF_EXEMPT

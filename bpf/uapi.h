@@ -49,6 +49,12 @@
 /* The same once more for all that was given to forget() before in the function: takes no instruction by itself. */
 #define forget_again() asm volatile("" : : : "memory")
 
+/*
+ * Makes the compiler know nothing of a number any more: what it computes with it is computed anew, so that what the
+ * verifier learns of that stays apart.
+ */
+#define conceal(number) asm volatile("" : "+r"(number))
+
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 

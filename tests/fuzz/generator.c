@@ -315,8 +315,17 @@ static void list_option(struct generator *g, struct list *list)
 
 static void make_list(struct generator *g, struct list *list)
 {
-	static const uint8_t typical[] = { 4, 2, 8, 10, 1, 2, 3, 4, 0, 0, 0, 0, 1, 3, 3, 7 };
+	/* What systems send behind an MSS; the first byte is the length. */
+	static const uint8_t typical[][21] = {
+		{ 16, 4, 2, 8, 10, 1, 2, 3, 4, 0, 0, 0, 0, 1, 3, 3, 7 },
+		{ 16, 1, 3, 3, 6, 4, 2, 8, 10, 1, 2, 3, 4, 0, 0, 0, 0 },
+		{ 20, 1, 3, 3, 6, 1, 1, 8, 10, 1, 2, 3, 4, 0, 0, 0, 0, 4, 2, 0, 0 },
+		{ 8, 1, 3, 3, 8, 1, 1, 4, 2 },
+		{ 8, 1, 1, 4, 2, 1, 3, 3, 7 },
+		{ 0 },
+	};
 	static const uint8_t hostile[] = { 0, 0, 1, 1, 2, 2, 3, 4, 4, 4, 5, 6, 8, 10, 18, 19, 29, 40, 254, 255 };
+	const uint8_t *usual;
 	size_t nops;
 
 	list->length = 0;
@@ -324,8 +333,11 @@ static void make_list(struct generator *g, struct list *list)
 	case 0: /* as hosts send them */
 	case 1:
 		list_mss(g, list);
-		memcpy(list->bytes + list->length, typical, sizeof(typical));
-		list->length += sizeof(typical);
+		usual = pick(g, typical);
+		memcpy(list->bytes + list->length, usual + 1, *usual);
+		list->length += *usual;
+		if (chance(g, 30)) /* but for a byte */
+			list->bytes[below(g, list->length)] = chance(g, 80) ? pick(g, hostile) : next(g);
 		break;
 	case 2: /* behind NOPs, at any offset */
 		nops = below(g, OPTIONS_MAX + 1);
@@ -335,8 +347,9 @@ static void make_list(struct generator *g, struct list *list)
 		break;
 	case 3: /* no MSS, perhaps nothing */
 		if (chance(g, 50)) {
-			memcpy(list->bytes, typical, sizeof(typical));
-			list->length = below(g, 2) ? sizeof(typical) : below(g, 3) * 2;
+			usual = pick(g, typical);
+			memcpy(list->bytes, usual + 1, *usual);
+			list->length = below(g, 2) ? *usual : below(g, 3) * 2;
 		}
 		break;
 	case 4: /* many */

@@ -458,6 +458,37 @@ static void test_random_lists(void **state)
 	assert_true(seen[MSSBPF_MALFORMED] > 10000);
 }
 
+/* The lists that are known by sight, and what each becomes with any of its bytes changed to any other. */
+static void test_known_lists(void **state)
+{
+	const struct packet_bytes lists[] = {
+		BYTES(MSS(1460)),
+		BYTES(MSS(1460), NOP, WSCALE, NOP, NOP, SACK_PERMITTED),
+		BYTES(MSS(1460), NOP, NOP, SACK_PERMITTED, NOP, WSCALE),
+		BYTES(MSS(1460), SACK_PERMITTED, TIMESTAMPS, NOP, WSCALE),
+		BYTES(MSS(1460), NOP, WSCALE, SACK_PERMITTED, TIMESTAMPS),
+		BYTES(MSS(1460), NOP, WSCALE, NOP, NOP, TIMESTAMPS, SACK_PERMITTED, END, END),
+	};
+	unsigned int seen[MSSBPF_RESULTS] = {};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
+		for (size_t at = 0; at < lists[i].length; at++)
+			for (int value = 0; value <= UINT8_MAX; value++) {
+				uint8_t before[TCP_OPTIONS_MAX], after[sizeof(before)];
+				enum mssbpf_result result;
+
+				memcpy(before, lists[i].bytes, lists[i].length);
+				before[at] = value;
+				memcpy(after, before, sizeof(after));
+				result = reference_clamp(after, lists[i].length, LIMIT);
+				seen[result]++;
+				check("known", before, after, lists[i].length, LIMIT, result);
+			}
+	assert_true(seen[MSSBPF_CLAMPED] > 10000);
+	assert_true(seen[MSSBPF_MALFORMED] > 1000);
+}
+
 /* Every checksum that a segment can have before, and what both zeros of ones' complement do to it. */
 static void test_every_checksum(void **state)
 {
@@ -568,12 +599,12 @@ static void test_mss_of_mtu(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rows),	     cmocka_unit_test(test_every_offset_and_length),
-		cmocka_unit_test(test_every_mss),    cmocka_unit_test(test_every_limit),
-		cmocka_unit_test(test_every_pair),   cmocka_unit_test(test_every_option_length),
-		cmocka_unit_test(test_random_lists), cmocka_unit_test(test_every_checksum),
-		cmocka_unit_test(test_announced),    cmocka_unit_test(test_fold),
-		cmocka_unit_test(test_mss_of_mtu),
+		cmocka_unit_test(test_rows),	       cmocka_unit_test(test_every_offset_and_length),
+		cmocka_unit_test(test_every_mss),      cmocka_unit_test(test_every_limit),
+		cmocka_unit_test(test_every_pair),     cmocka_unit_test(test_every_option_length),
+		cmocka_unit_test(test_random_lists),   cmocka_unit_test(test_known_lists),
+		cmocka_unit_test(test_every_checksum), cmocka_unit_test(test_announced),
+		cmocka_unit_test(test_fold),	       cmocka_unit_test(test_mss_of_mtu),
 	};
 
 	return cmocka_run_group_tests_name("clamp", tests, NULL, NULL);
