@@ -190,13 +190,13 @@ static __always_inline enum mssbpf_result options_walk(const void *data, const v
 	walk->change = 0xffff;	     /* a zero, in ones' complement */
 	walk->announced = NO_MSS_YET;
 	walk->above = NONE_ABOVE;
-	forget(*walk);
 	mss = options_recognize(data, end, offset, length);
-	if (likely(mss != NO_MSS_YET))
+	if (likely(mss != NO_MSS_YET)) {
 		walk_note(walk, TCP_HEADER_MIN, mss, limit);
-	else
-		options_follow(data, end, offset, length, limit, walk);
-
+		return limit == MSSBPF_MSS_NONE ? MSSBPF_EXEMPT : mss > limit ? MSSBPF_CLAMPED : MSSBPF_ALREADY_LOW;
+	}
+	forget(*walk);
+	options_follow(data, end, offset, length, limit, walk);
 	return walk->result != MSSBPF_NO_MSS	      ? walk->result
 	       : limit == MSSBPF_MSS_NONE	      ? MSSBPF_EXEMPT
 	       : walk->above != (__u32)NONE_ABOVE     ? MSSBPF_CLAMPED

@@ -109,7 +109,7 @@ static __always_inline int tc_options_lower(struct __sk_buff *skb, const struct 
 
 	if (err)
 		return err;
-	return bpf_l4_csum_replace(skb, syn->tcp_offset + TCP_CHECKSUM, 0, bpf_htons(checksum_fold(walk->change)), 0);
+	return bpf_l4_csum_replace(skb, syn->tcp_offset + TCP_CHECKSUM, 0, bpf_htonl(walk->change), 0);
 }
 
 /* Tells whether an IPv4 SYN is a fragment, the first of several. */

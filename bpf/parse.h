@@ -71,6 +71,7 @@ enum {
 
 	IP_FRAGMENT_OFFSET = 0x1fff, /* of iphdr.frag_off, RFC 791 3.1 */
 	IP_MORE_FRAGMENTS = 0x2000,
+	IPV4_FRAGMENT_PROTOCOL = IP_FRAGMENT_OFFSET << 16 | 0xff, /* of the word at IPV4_FRAGMENT: TTL stands between */
 	IPV6_FRAGMENT_OFFSET = 0xfff8, /* of the fragment header's second word, RFC 8200 4.5 */
 
 	/* Byte offsets in IP headers, RFC 791 3.1, RFC 8200 3. */
@@ -239,13 +240,19 @@ static __always_inline enum parse_verdict parse_family(const void *data, const v
 			return PARSE_SHORT;
 		if (unlikely(*version_ihl < 0x45 || *version_ihl > 0x4f))
 			return PARSE_MALFORMED;
-		if (unlikely(ip4->frag_off & bpf_htons(IP_FRAGMENT_OFFSET)))
-			return PARSE_OTHER;
-		next = ip4->protocol;
-		if (depth == PARSE_GLANCE && next != NEXTHDR_TCP)
-			return next == NEXTHDR_AUTH ? PARSE_SHORT : PARSE_OTHER;
-		if (next != NEXTHDR_TCP && next != NEXTHDR_AUTH)
-			return PARSE_OTHER;
+		if (depth == PARSE_GLANCE) {
+			__be32 word = *(const __be32 *)(ip + IPV4_FRAGMENT) & bpf_htonl(IPV4_FRAGMENT_PROTOCOL);
+
+			if (unlikely(word != bpf_htonl(NEXTHDR_TCP)))
+				return word == bpf_htonl(NEXTHDR_AUTH) ? PARSE_SHORT : PARSE_OTHER;
+			next = NEXTHDR_TCP;
+		} else {
+			if (ip4->frag_off & bpf_htons(IP_FRAGMENT_OFFSET))
+				return PARSE_OTHER;
+			next = ip4->protocol;
+			if (next != NEXTHDR_TCP && next != NEXTHDR_AUTH)
+				return PARSE_OTHER;
+		}
 		syn->tcp_offset = offset + ((*version_ihl & 0xf) << 2);
 		syn->ip_end = offset + bpf_ntohs(ip4->tot_len);
 		if (notes && ip4->frag_off & bpf_htons(IP_MORE_FRAGMENTS))

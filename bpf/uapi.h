@@ -53,7 +53,7 @@
  * Makes the compiler know nothing of a number any more: what it computes with it is computed anew, so that what the
  * verifier learns of that stays apart.
  */
-#define conceal(number) asm volatile("" : "+r"(number))
+#define conceal(number) asm("" : "+r"(number))
 
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
