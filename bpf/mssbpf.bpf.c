@@ -269,7 +269,7 @@ static __always_inline void packet_handle(void *ctx, enum hook hook, const struc
 		outcome.result = syn_clamp(ctx, hook, key, syn, notes, &order, &outcome);
 	else
 		outcome.result = verdict == PARSE_MALFORMED ? MSSBPF_MALFORMED : MSSBPF_TRUNCATED;
-	forget(outcome);
+	forget_again();
 	if (unlikely(watch.verify) &&
 	    (hook == HOOK_XDP ? xdp_is_marked(ctx, watch.verify) : tc_is_marked(ctx, watch.verify)))
 		return;
