@@ -322,15 +322,22 @@ static bool attached_elsewhere(const struct maps *maps, const struct mssbpf_key 
 	return false;
 }
 
-/* As attachment_set(), where no other mode of XDP is in the way. */
-static int attachment_put(const struct maps *maps, const struct mssbpf_key *key, enum hook current, enum hook hook,
-			  enum mssbpf_link link)
+int attachment_program(struct maps *maps, const struct mssbpf_key *key, enum hook hook, const struct device *device)
 {
-	int program = maps->programs[hooks[hook].mode ? PROGRAMS_XDP : link][key->direction];
+	return pins_program(maps, device->name, hooks[hook].mode ? PROGRAMS_XDP : link_of_device(device->arphrd),
+			    key->direction);
+}
+
+/* As attachment_set(), where no other mode of XDP is in the way. */
+static int attachment_put(struct maps *maps, const struct mssbpf_key *key, enum hook current, enum hook hook,
+			  const struct device *device)
+{
+	int err = 0, program = attachment_program(maps, key, hook, device);
 	bool fresh, created = false;
 	__u32 program_id;
-	int err = 0;
 
+	if (program < 0)
+		return program;
 	/* At another hook than this it may still be here, too: the command that moved it was killed. */
 	if (current != hook)
 		err = current == HOOKS ? -ENOENT : hooks[hook].query(maps, key, hook, &program_id);
@@ -350,14 +357,14 @@ static int attachment_put(const struct maps *maps, const struct mssbpf_key *key,
 	return err;
 }
 
-int attachment_set(const struct maps *maps, const struct mssbpf_key *key, enum hook current, enum hook hook,
-		   enum mssbpf_link link)
+int attachment_set(struct maps *maps, const struct mssbpf_key *key, enum hook current, enum hook hook,
+		   const struct device *device)
 {
 	enum hook between = current;
 	int err;
 
 	if (current == HOOKS || current == hook || !hooks[hook].mode)
-		return attachment_put(maps, key, current, hook, link);
+		return attachment_put(maps, key, current, hook, device);
 
 	/*
 	 * A device has one mode of XDP at a time: TC clamps while it changes. A command that was killed may have left
@@ -365,9 +372,9 @@ int attachment_set(const struct maps *maps, const struct mssbpf_key *key, enum h
 	 */
 	if (hooks[current].mode)
 		between = tcx_supported() ? HOOK_TCX : HOOK_CLSACT;
-	err = attachment_put(maps, key, current, between, link) ?: attachment_put(maps, key, between, hook, link);
+	err = attachment_put(maps, key, current, between, device) ?: attachment_put(maps, key, between, hook, device);
 	if (err)
-		attachment_put(maps, key, between, current, link);
+		attachment_put(maps, key, between, current, device);
 	return err;
 }
 

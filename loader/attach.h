@@ -14,6 +14,8 @@
 
 #include <linux/bpf.h>
 
+struct device; /* netlink.h */
+
 enum hook {
 	HOOK_TCX,
 	HOOK_CLSACT,
@@ -65,16 +67,19 @@ int xdp_occupant_find(unsigned int ifindex, struct xdp_occupant *occupant);
  */
 int attachment_query(const struct maps *maps, const struct mssbpf_key *key, enum hook *hook, __u32 *program_id);
 
+/* The program for the device at the hook, as of pins_program(). */
+int attachment_program(struct maps *maps, const struct mssbpf_key *key, enum hook hook, const struct device *device);
+
 /*
- * Attaches the program for `link` at the hook, or puts it there in place of the one that is: no packet
+ * Attaches the device's program at the hook, or puts it there in place of the one that is: no packet
  * passes without one. `current` is where attachment_query() found it, HOOKS if nowhere. Its entry is in the map before.
  * An attachment at another hook goes after. What fails is taken back, as far as something else clamps. Returns 0,
  * -ENODEV when the device is gone, -EEXIST when a filter of somebody else has our handle and priority, -EBUSY when an
- * `ingress` qdisc stands in the place of clsact, either of these when an XDP program is on the device, or another
- * -errno; from native XDP that may be the driver's refusal.
+ * `ingress` qdisc stands in the place of clsact, either of these when an XDP program is on the device, -ENOEXEC
+ * after saying why there is no program, or another -errno; from native XDP that may be the driver's refusal.
  */
-int attachment_set(const struct maps *maps, const struct mssbpf_key *key, enum hook current, enum hook hook,
-		   enum mssbpf_link link);
+int attachment_set(struct maps *maps, const struct mssbpf_key *key, enum hook current, enum hook hook,
+		   const struct device *device);
 
 /*
  * Removes the attachment at whatever hook, with it the qdisc when it is ours and unused, then the entry.

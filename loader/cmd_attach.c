@@ -349,7 +349,8 @@ static enum hook hook_choose(const struct order *order, const struct device *dev
 /* Tells whether generic XDP may do what native XDP did not: not when the place is taken, or the device gone. */
 static bool generic_may_do(const struct options *options, enum hook hook, int err)
 {
-	return hook == HOOK_XDP_NATIVE && !options->xdp_mode && err != -EBUSY && err != -EEXIST && err != -ENODEV;
+	return hook == HOOK_XDP_NATIVE && !options->xdp_mode && err != -EBUSY && err != -EEXIST && err != -ENODEV &&
+	       err != -ENOEXEC;
 }
 
 /* An interface that a pattern matched and that is gone by now: there is nothing to clamp, and nothing failed. */
@@ -369,78 +370,94 @@ static void passed_note(const struct device *device, __u64 passed[MSSBPF_DIRECTI
 	passed[MSSBPF_INGRESS] = packets.received;
 }
 
-/* Attaches in one direction, or changes the limits there. What fails leaves all as it was, and is told. */
-static int attach_direction(const struct maps *maps, const struct selected *selected, enum mssbpf_direction direction,
-			    struct mssbpf_limit limit, const struct order *order)
+/* What is there for one direction of an interface, and where its program is to be. */
+struct target {
+	struct mssbpf_key key;
+	struct mssbpf_limit old;
+	int known; /* 0, or -ENOENT: there is no entry yet */
+	enum hook current, wanted;
+};
+
+/* Looks, and gets the program, before anything is changed. What fails is told. */
+static int target_prepare(struct maps *maps, const struct selected *selected, enum mssbpf_direction direction,
+			  const struct order *order, struct target *target)
 {
 	const struct device *device = &selected->device;
-	const struct mssbpf_key key = { device->ifindex, direction };
-	const enum mssbpf_link link = link_of_device(device->arphrd);
-	struct mssbpf_limit old;
-	enum hook wanted, current;
 	__u32 program_id;
-	int found, known, owner, err;
+	int found, err;
 
-	found = attachment_query(maps, &key, &current, &program_id);
-	known = maps_entry_get(maps, &key, &old);
-	owner = clsact_owner(maps, key.ifindex);
-	err = found && found != -ENOENT ? found : known && known != -ENOENT ? known : owner < 0 ? owner : 0;
-	err = err ?: maps_rules_get(maps, key.ifindex, &limit.order.rules);
+	target->key = (struct mssbpf_key){ device->ifindex, direction };
+	found = attachment_query(maps, &target->key, &target->current, &program_id);
+	target->known = maps_entry_get(maps, &target->key, &target->old);
+	err = found && found != -ENOENT ? found : target->known && target->known != -ENOENT ? target->known : 0;
 	if (err) {
 		if (!is_no_loss(selected, err))
 			error("%s: cannot find out what is attached: %s", device->name, strerror(-err));
 		return err;
 	}
+	target->wanted = hook_choose(order, device, &target->key, !found, target->current);
+	if (found)
+		target->current = HOOKS;
+	err = attachment_program(maps, &target->key, target->wanted, device);
+	return err < 0 ? err : 0;
+}
+
+/* Attaches in one direction, or changes the limits there. What fails leaves all as it was, and is told. */
+static int attach_direction(struct maps *maps, const struct selected *selected, const struct target *target,
+			    struct mssbpf_limit limit, const struct order *order)
+{
+	const struct device *device = &selected->device;
+	const struct mssbpf_key *key = &target->key;
+	enum hook hook = target->wanted;
+	int owner = clsact_owner(maps, key->ifindex);
+	int err = owner < 0 ? owner : maps_rules_get(maps, key->ifindex, &limit.order.rules);
+
+	if (err) {
+		error("%s: cannot find out its rules and qdisc: %s", device->name, strerror(-err));
+		return err;
+	}
 	limit.clsact = owner;
-	if (known)
+	if (target->known)
 		passed_note(device, limit.passed);
 	else
-		memcpy(limit.passed, old.passed, sizeof(limit.passed));
-	wanted = hook_choose(order, device, &key, !found, current);
-	if (found)
-		current = HOOKS;
-
-	err = maps_entry_set(maps, &key, &limit);
+		memcpy(limit.passed, target->old.passed, sizeof(limit.passed));
+	err = maps_entry_set(maps, key, &limit);
 	if (!err) {
-		err = attachment_set(maps, &key, current, wanted, link);
-		if (err && generic_may_do(order->options, wanted, err)) {
-			wanted = HOOK_XDP_GENERIC;
-			err = attachment_set(maps, &key, current, wanted, link);
+		err = attachment_set(maps, key, target->current, hook, device);
+		if (err && generic_may_do(order->options, hook, err)) {
+			hook = HOOK_XDP_GENERIC;
+			err = attachment_set(maps, key, target->current, hook, device);
 		}
 	}
 	if (!err)
 		return 0;
-	if (known == -ENOENT)
-		attachment_remove(maps, &key);
+	if (target->known)
+		attachment_remove(maps, key);
 	else
-		maps_entry_set(maps, &key, &old);
-	if (!is_no_loss(selected, err))
-		attach_explain(maps, device, wanted, err);
+		maps_entry_set(maps, key, &target->old);
+	if (err != -ENOEXEC && !is_no_loss(selected, err))
+		attach_explain(maps, device, hook, err);
 	return err;
 }
 
 /* Attaches in the directions that are asked for: in all, or when one fails in none that is new. */
-static int attach_interface(const struct maps *maps, const struct selected *selected, const struct order *order)
+static int attach_interface(struct maps *maps, const struct selected *selected, const struct order *order)
 {
-	const struct device *device = &selected->device;
-	struct mssbpf_key fresh[MSSBPF_DIRECTIONS];
-	size_t fresh_count = 0;
+	struct target targets[MSSBPF_DIRECTIONS];
 	struct mssbpf_limit limit;
-	int err = limit_compute(order, device, &limit);
+	size_t count = 0, done = 0;
+	int err = limit_compute(order, &selected->device, &limit);
 
-	for (enum mssbpf_direction direction = 0; direction < MSSBPF_DIRECTIONS && !err; direction++) {
-		const struct mssbpf_key key = { device->ifindex, direction };
-		struct mssbpf_limit old;
-		bool known = maps_entry_get(maps, &key, &old) != -ENOENT;
-
-		if (!direction_wanted(order->options, direction))
-			continue;
-		err = attach_direction(maps, selected, direction, limit, order);
-		if (!err && !known)
-			fresh[fresh_count++] = key;
+	for (enum mssbpf_direction direction = 0; direction < MSSBPF_DIRECTIONS && !err; direction++)
+		if (direction_wanted(order->options, direction))
+			err = target_prepare(maps, selected, direction, order, &targets[count++]);
+	while (!err && done < count) {
+		err = attach_direction(maps, selected, &targets[done], limit, order);
+		done += !err;
 	}
-	while (err && fresh_count)
-		attachment_remove(maps, &fresh[--fresh_count]);
+	while (err && done--)
+		if (targets[done].known)
+			attachment_remove(maps, &targets[done].key);
 	return err;
 }
 
@@ -464,7 +481,7 @@ static bool order_is_many(const struct maps *maps, const struct selection *selec
  * Attaches to all selected interfaces; one that fails does not stop the others. Returns an exit status, after saying
  * what is wrong, and what a pattern matches in vain.
  */
-static int attach_selected(const struct maps *maps, const struct selection *selection, const struct order *order)
+static int attach_selected(struct maps *maps, const struct selection *selection, const struct order *order)
 {
 	char why[WHY_SIZE], first_why[WHY_SIZE];
 	const char *first = NULL;
@@ -513,20 +530,20 @@ static int programs_upgrade(struct maps *maps)
 	err = err ?: maps_entries(maps, &entries, &count);
 	for (size_t i = 0; i < count && !err; i++) {
 		const struct device *device = devices_find(&devices, entries[i].key.ifindex);
-		int link = device ? link_of_device(device->arphrd) : -ENODEV;
 		__u32 program_id;
 		enum hook hook;
 
-		if (link < 0) /* gone, or nothing on it is readable any more */
+		if (!device || link_of_device(device->arphrd) < 0) /* gone, or nothing on it is readable any more */
 			continue;
 		err = attachment_query(maps, &entries[i].key, &hook, &program_id);
-		err = err == -ENOENT ? 0 : err ?: attachment_set(maps, &entries[i].key, hook, hook, link);
+		err = err == -ENOENT ? 0 : err ?: attachment_set(maps, &entries[i].key, hook, hook, device);
 	}
 	free(entries);
 	devices_free(&devices);
 	err = err ?: pins_settle(maps);
 	if (err)
-		error("cannot replace the attached programs: %s; the old ones go on", strerror(-err));
+		error("cannot replace the attached programs: %s; the old ones go on",
+		      err == -ENOEXEC ? "there are no new ones" : strerror(-err));
 	return err;
 }
 

@@ -276,7 +276,7 @@ static int limit_change(const struct maps *maps, const struct mssbpf_key *key, c
 {
 	struct mssbpf_change change = { .key = *key, .limit = *limit };
 	LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = &change, .data_size_in = sizeof(change));
-	int err = bpf_prog_test_run_opts(maps->change, &run);
+	int err = bpf_prog_test_run_opts(maps->programs[PROGRAMS_CHANGE][0], &run);
 
 	return err ?: run.retval ? -ENOENT : 0;
 }

@@ -10,9 +10,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Programs for a kind of device and a direction; those for XDP stand behind. */
+/* Programs for a kind of device and a direction; others stand behind. */
 enum {
 	PROGRAMS_XDP = MSSBPF_LINKS,
+	PROGRAMS_CHANGE, /* the one that changes entries of limits; without a direction */
 	PROGRAM_KINDS,
 };
 
@@ -28,8 +29,7 @@ struct maps {
 	int events; /* likewise */
 	int watch;
 	const __u64 *slots;				/* what is in orders, max_entries of them */
-	int change;					/* the program that changes entries of limits */
-	int programs[PROGRAM_KINDS][MSSBPF_DIRECTIONS]; /* fds, after pins_create() */
+	int programs[PROGRAM_KINDS][MSSBPF_DIRECTIONS]; /* fds, 0 or -errno: see pins_program() */
 	bool outdated;					/* attached programs came from another build */
 	unsigned int max_entries;
 	unsigned int abilities; /* enum mssbpf_abilities of the pinned programs */

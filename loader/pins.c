@@ -34,7 +34,7 @@ static const struct maps nothing = { .lock = -1,
 				     .rules = -1,
 				     .events = -1,
 				     .watch = -1,
-				     .change = -1 };
+				     .abilities = ~0U }; /* of no program yet */
 
 /* The maps, in the skeleton and in the folder; `meta` is opened only to be read or written. */
 static const struct {
@@ -62,21 +62,21 @@ static const struct {
 	  sizeof(__u32), sizeof(struct mssbpf_watch), false, false },
 };
 
-/* Where each program is, in the skeleton and in the folder. */
+/* Where each program is, in the skeleton and in the folder. Those of one kind and direction are loaded together. */
 static const struct {
-	unsigned int kind; /* enum mssbpf_link or PROGRAMS_XDP */
+	unsigned int kind; /* enum mssbpf_link or a PROGRAMS_ */
 	enum mssbpf_direction direction;
-	const char *name;
-} entry_points[] = {
-	{ MSSBPF_LINK_ETHERNET, MSSBPF_EGRESS, "mssbpf_tc_eth_egress" },
-	{ MSSBPF_LINK_ETHERNET, MSSBPF_INGRESS, "mssbpf_tc_eth_ingress" },
-	{ MSSBPF_LINK_NONE, MSSBPF_EGRESS, "mssbpf_tc_l3_egress" },
-	{ MSSBPF_LINK_NONE, MSSBPF_INGRESS, "mssbpf_tc_l3_ingress" },
-	{ PROGRAMS_XDP, MSSBPF_INGRESS, "mssbpf_xdp" },
-	{ PROGRAMS_XDP, MSSBPF_EGRESS, "mssbpf_xdp_egress" }, /* for devmaps of others */
+	const char *name, *pin;
+} programs[] = {
+	{ MSSBPF_LINK_ETHERNET, MSSBPF_EGRESS, "mssbpf_tc_eth_egress", "mssbpf_tc_eth_egress" },
+	/* For devmaps of others, never attached: it obeys the same entries. */
+	{ MSSBPF_LINK_ETHERNET, MSSBPF_EGRESS, "mssbpf_xdp_egress", "mssbpf_xdp_egress" },
+	{ MSSBPF_LINK_ETHERNET, MSSBPF_INGRESS, "mssbpf_tc_eth_ingress", "mssbpf_tc_eth_ingress" },
+	{ MSSBPF_LINK_NONE, MSSBPF_EGRESS, "mssbpf_tc_l3_egress", "mssbpf_tc_l3_egress" },
+	{ MSSBPF_LINK_NONE, MSSBPF_INGRESS, "mssbpf_tc_l3_ingress", "mssbpf_tc_l3_ingress" },
+	{ PROGRAMS_XDP, MSSBPF_INGRESS, "mssbpf_xdp", "mssbpf_xdp" },
+	{ PROGRAMS_CHANGE, 0, "mssbpf_change", "change" },
 };
-
-#define CHANGE "change" /* the pin of mssbpf_change */
 
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof(*(array)))
 
@@ -192,17 +192,19 @@ static size_t slots_size(const struct maps *maps)
 	return maps->max_entries * sizeof(*maps->slots);
 }
 
-/* Opens the program that changes entries, in the place of what is open. Returns 0 or -errno. */
-static int change_open(struct maps *maps)
+static bool program_is(size_t i, unsigned int kind, enum mssbpf_direction direction)
 {
-	int fd = bpf_obj_get(path_of(maps->folder, CHANGE).text);
+	return programs[i].kind == kind && programs[i].direction == direction;
+}
 
-	if (fd < 0)
-		return fd;
-	if (maps->change >= 0)
-		close(maps->change);
-	maps->change = fd;
-	return 0;
+/* Opens the first program of this kind and direction, which is pinned. Returns an fd or -errno. */
+static int program_get(const struct maps *maps, unsigned int kind, enum mssbpf_direction direction)
+{
+	size_t i = 0;
+
+	while (!program_is(i, kind, direction))
+		i++;
+	return bpf_obj_get(path_of(maps->folder, programs[i].pin).text);
 }
 
 /* Opens the maps in the folder, which is there. Says what is wrong. */
@@ -210,10 +212,12 @@ static int folder_open(struct maps *maps)
 {
 	struct mssbpf_meta meta;
 	struct bpf_map_info info;
+	int *change = maps->programs[PROGRAMS_CHANGE];
 	int err = meta_read(maps->folder, &meta, 0);
 
 	err = err ?: maps_open(maps, maps->folder, 0);
-	err = err ?: change_open(maps);
+	if (!err && (*change = program_get(maps, PROGRAMS_CHANGE, 0)) < 0)
+		err = *change;
 	err = err ?: map_info(maps->limits, &info);
 	if (err)
 		return pins_complain(maps->folder, err);
@@ -278,13 +282,12 @@ void pins_release(struct maps *maps)
 			close(*map_fd(maps, i));
 	if (maps->slots)
 		munmap((void *)maps->slots, slots_size(maps));
-	if (maps->change >= 0)
-		close(maps->change);
 	if (maps->lock >= 0)
 		close(maps->lock);
-	for (size_t i = 0; i < ARRAY_SIZE(entry_points); i++)
-		if (maps->programs[entry_points[i].kind][entry_points[i].direction] > 0)
-			close(maps->programs[entry_points[i].kind][entry_points[i].direction]);
+	for (unsigned int kind = 0; kind < PROGRAM_KINDS; kind++)
+		for (__u32 direction = 0; direction < MSSBPF_DIRECTIONS; direction++)
+			if (maps->programs[kind][direction] > 0)
+				close(maps->programs[kind][direction]);
 	*maps = nothing;
 }
 
@@ -354,47 +357,57 @@ int pins_read(struct maps *maps)
 	return err;
 }
 
-static struct bpf_program *skeleton_program(const struct mssbpf_bpf *skeleton, const char *name)
+static struct bpf_program *skeleton_program(const struct mssbpf_bpf *skeleton, size_t program)
 {
-	return bpf_object__find_program_by_name(skeleton->obj, name);
+	return bpf_object__find_program_by_name(skeleton->obj, programs[program].name);
 }
 
 /* libbpf leaves names out when its probe of them fails; by its name a filter is known to be ours. */
 static int programs_check_names(const struct mssbpf_bpf *skeleton)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(entry_points); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(programs); i++) {
+		const struct bpf_program *program = skeleton_program(skeleton, i);
 		struct bpf_prog_info info = {};
 		__u32 length = sizeof(info);
-		int err = bpf_obj_get_info_by_fd(bpf_program__fd(skeleton_program(skeleton, entry_points[i].name)),
-						 &info, &length);
+		int err;
 
+		if (!bpf_program__autoload(program))
+			continue;
+		err = bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &length);
 		if (err || !*info.name)
 			return err ?: -ENOMEM;
 	}
 	return 0;
 }
 
-/* Tells the programs what they can do on this kernel. Returns enum mssbpf_abilities. */
-static unsigned int skeleton_enable(struct mssbpf_bpf *skeleton)
+/*
+ * Tells the programs what they can do on this kernel, of what those before them can. Returns enum mssbpf_abilities. The
+ * kernel is asked once a command: its BTF takes longer to read than a program to verify.
+ */
+static unsigned int skeleton_enable(struct mssbpf_bpf *skeleton, unsigned int abilities)
 {
-	struct mssbpf_route_layout layout;
-	unsigned int abilities = 0;
+	static struct mssbpf_route_layout layout;
+	static unsigned int offered;
+	static bool asked;
 
-	if (route_layout_find(&layout))
-		abilities |= MSSBPF_READS_ROUTE;
-	if (fib_mark_supported())
-		abilities |= MSSBPF_GIVES_MARK;
+	if (!asked)
+		offered = (route_layout_find(&layout) ? MSSBPF_READS_ROUTE : 0) |
+			  (fib_mark_supported() ? MSSBPF_GIVES_MARK : 0);
+	asked = true;
+	abilities &= offered;
 	skeleton->rodata->has_check_mtu = live_mtu_supported();
 	skeleton->rodata->has_fib_mark = abilities & MSSBPF_GIVES_MARK;
-	skeleton->rodata->route_layout = layout;
+	if (abilities & MSSBPF_READS_ROUTE)
+		skeleton->rodata->route_layout = layout;
 	return abilities;
 }
 
 /*
- * Loads this build's programs, with the maps that are open in *maps or with new ones, and notes what they can do in
- * maps->abilities.
+ * Loads this build's programs of a kind and direction, with the maps that are open in *maps or with new ones, and notes
+ * in maps->abilities what all can do. Says what is wrong, with `where` in front.
  */
-static int skeleton_load(struct maps *maps, unsigned int max_entries, struct mssbpf_bpf **loaded)
+static int skeleton_load(struct maps *maps, const char *where, unsigned int max_entries, unsigned int kind,
+			 enum mssbpf_direction direction, struct mssbpf_bpf **loaded)
 {
 	struct mssbpf_bpf *skeleton = mssbpf_bpf__open();
 	int err;
@@ -403,7 +416,9 @@ static int skeleton_load(struct maps *maps, unsigned int max_entries, struct mss
 		err = -errno;
 		goto out;
 	}
-	maps->abilities = skeleton_enable(skeleton);
+	maps->abilities = skeleton_enable(skeleton, maps->abilities);
+	for (size_t i = 0; i < ARRAY_SIZE(programs); i++)
+		bpf_program__set_autoload(skeleton_program(skeleton, i), program_is(i, kind, direction));
 	if (xdp_frags_supported())
 		bpf_program__set_flags(skeleton->progs.mssbpf_xdp, BPF_F_XDP_HAS_FRAGS);
 	for (size_t i = 0; i < ARRAY_SIZE(map_kinds); i++) {
@@ -418,12 +433,31 @@ static int skeleton_load(struct maps *maps, unsigned int max_entries, struct mss
 	err = mssbpf_bpf__load(skeleton) ?: programs_check_names(skeleton);
 out:
 	if (err) {
-		programs_complain(err);
-		mssbpf_bpf__destroy(skeleton);
+		mssbpf_bpf__destroy(skeleton); /* makes room for the questions that follow */
+		programs_complain(where, err);
 		return err;
 	}
 	*loaded = skeleton;
 	return 0;
+}
+
+/* Pins what was loaded, in the place of what is there. */
+static int programs_pin(const char *folder, const struct mssbpf_bpf *skeleton)
+{
+	struct pins_path draft = path_of(folder, "program_new");
+	int err = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(programs) && !err; i++) {
+		struct bpf_program *program = skeleton_program(skeleton, i);
+
+		if (!bpf_program__autoload(program))
+			continue;
+		unlink(draft.text);
+		err = bpf_program__pin(program, draft.text);
+		if (!err && rename(draft.text, path_of(folder, programs[i].pin).text))
+			err = -errno;
+	}
+	return err;
 }
 
 /* Makes the folder from nothing: complete beside its place, then renamed into it. */
@@ -431,7 +465,7 @@ static int folder_make(struct maps *maps, unsigned int max_entries)
 {
 	struct pins_path draft = folder_beside(maps->folder, "_new");
 	struct mssbpf_bpf *skeleton;
-	int err = skeleton_load(maps, max_entries, &skeleton);
+	int err = skeleton_load(maps, maps->folder, max_entries, PROGRAMS_CHANGE, 0, &skeleton);
 
 	if (err)
 		return err;
@@ -439,78 +473,70 @@ static int folder_make(struct maps *maps, unsigned int max_entries)
 	for (size_t i = 0; i < ARRAY_SIZE(map_kinds) && !err; i++)
 		err = bpf_map__pin(skeleton_map(skeleton, i), path_of(draft.text, map_kinds[i].name).text);
 	err = err ?: bpf_map__pin(skeleton->maps.meta, path_of(draft.text, "meta").text);
-	err = err ?: bpf_program__pin(skeleton->progs.mssbpf_change, path_of(draft.text, CHANGE).text);
-	for (size_t i = 0; i < ARRAY_SIZE(entry_points) && !err; i++)
-		err = bpf_program__pin(skeleton_program(skeleton, entry_points[i].name),
-				       path_of(draft.text, entry_points[i].name).text);
+	err = err ?: programs_pin(draft.text, skeleton);
 	err = err ?: meta_write(draft.text, maps->abilities);
 	pins_share(draft.text);
 	if (!err && rename(draft.text, maps->folder))
 		err = -errno;
 	if (err) {
 		folder_remove(draft.text);
-		error("%s: cannot pin maps and programs: %s", maps->folder, strerror(-err));
+		error("%s: cannot pin maps and a program: %s", maps->folder, strerror(-err));
 	}
 	mssbpf_bpf__destroy(skeleton);
 	return err;
 }
 
-/* Pins a program in the place of another build's. */
-static int program_replace(const struct maps *maps, struct bpf_program *program, const char *name)
+/* Loads and pins this build's programs of a kind and direction. Says what is wrong. */
+static int programs_load(struct maps *maps, const char *where, unsigned int kind, enum mssbpf_direction direction)
 {
-	struct pins_path draft = path_of(maps->folder, "program_new");
-	int err;
-
-	unlink(draft.text);
-	err = bpf_program__pin(program, draft.text);
-	return err ?: rename(draft.text, path_of(maps->folder, name).text) ? -errno : 0;
-}
-
-/* Puts this build's programs in the place of another's. */
-static int programs_replace(struct maps *maps)
-{
+	const unsigned int before = maps->abilities;
 	struct mssbpf_bpf *skeleton;
-	int err = skeleton_load(maps, maps->max_entries, &skeleton);
+	int err = skeleton_load(maps, where, maps->max_entries, kind, direction, &skeleton);
 
 	if (err)
 		return err;
-	for (size_t i = 0; i < ARRAY_SIZE(entry_points) && !err; i++)
-		err = program_replace(maps, skeleton_program(skeleton, entry_points[i].name), entry_points[i].name);
-	err = err ?: program_replace(maps, skeleton->progs.mssbpf_change, CHANGE);
-	err = err ?: change_open(maps);
+	if (maps->abilities != before && !maps->outdated)
+		err = meta_write(maps->folder, maps->abilities);
+	err = err ?: programs_pin(maps->folder, skeleton);
 	if (err)
-		error("%s: cannot pin the new programs: %s", maps->folder, strerror(-err));
+		error("%s: cannot pin a program in %s: %s", where, maps->folder, strerror(-err));
 	mssbpf_bpf__destroy(skeleton);
 	return err;
 }
 
-static bool programs_pinned(const struct maps *maps)
+/* Opens a program, after loading what is not there of its kind and direction. Returns an fd or -errno, and says why. */
+static int program_open(struct maps *maps, const char *where, unsigned int kind, enum mssbpf_direction direction)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(entry_points); i++)
-		if (access(path_of(maps->folder, entry_points[i].name).text, F_OK))
-			return false;
-	return true;
+	bool there = !maps->outdated;
+	int err = 0, fd;
+
+	for (size_t i = 0; i < ARRAY_SIZE(programs); i++)
+		if (program_is(i, kind, direction) && access(path_of(maps->folder, programs[i].pin).text, F_OK))
+			there = false;
+	if (!there)
+		err = programs_load(maps, where, kind, direction);
+	if (err)
+		return err;
+	fd = program_get(maps, kind, direction);
+	if (fd < 0)
+		error("%s: cannot open a pinned program in %s: %s", where, maps->folder, strerror(-fd));
+	return fd;
 }
 
-static int programs_open(struct maps *maps)
+int pins_program(struct maps *maps, const char *where, unsigned int kind, enum mssbpf_direction direction)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(entry_points); i++) {
-		int fd = bpf_obj_get(path_of(maps->folder, entry_points[i].name).text);
+	int *program = &maps->programs[kind][direction];
 
-		if (fd < 0) {
-			int err = -errno;
-
-			error("%s/%s: cannot open the pinned program: %s", maps->folder, entry_points[i].name,
-			      strerror(-err));
-			return err;
-		}
-		maps->programs[entry_points[i].kind][entry_points[i].direction] = fd;
-	}
-	return 0;
+	if (*program < 0)
+		error("%s: there is no program for it, as said above", where);
+	if (!*program)
+		*program = program_open(maps, where, kind, direction);
+	return *program < 0 ? -ENOEXEC : *program;
 }
 
 int pins_create(struct maps *maps, unsigned int max_entries)
 {
+	int *change = maps->programs[PROGRAMS_CHANGE];
 	bool mounted;
 	int err;
 
@@ -523,9 +549,12 @@ int pins_create(struct maps *maps, unsigned int max_entries)
 	else
 		pins_share(maps->folder);
 	err = err ?: folder_open(maps);
-	if (!err && (maps->outdated || !programs_pinned(maps)))
-		err = programs_replace(maps);
-	err = err ?: programs_open(maps);
+	if (!err && maps->outdated) {
+		maps->abilities = nothing.abilities;
+		close(*change);
+		*change = 0;
+		err = pins_program(maps, maps->folder, PROGRAMS_CHANGE, 0) < 0 ? *change : 0;
+	}
 	if (!err && max_entries && max_entries != maps->max_entries)
 		warning("--max-entries %u: the maps are there with %u; 'mssbpf detach --all' first, to make them anew",
 			max_entries, maps->max_entries);
@@ -536,8 +565,14 @@ int pins_create(struct maps *maps, unsigned int max_entries)
 
 int pins_settle(struct maps *maps)
 {
-	int err = meta_write(maps->folder, maps->abilities);
+	int err = 0;
 
+	/* What this build did not attach is loaded when it is needed. */
+	for (size_t i = 0; i < ARRAY_SIZE(programs) && !err; i++)
+		if (!maps->programs[programs[i].kind][programs[i].direction] &&
+		    unlink(path_of(maps->folder, programs[i].pin).text) && errno != ENOENT)
+			err = -errno;
+	err = err ?: meta_write(maps->folder, maps->abilities);
 	if (!err)
 		maps->outdated = false;
 	return err;

@@ -5,7 +5,7 @@
  *
  * All of it happens under one lock (flock) on /sys/fs/bpf/mssbpf. A namespace's folder is made complete
  * beside its place and renamed into it, and renamed away before it is taken apart: a folder that is
- * there is whole, whenever a command was killed.
+ * there is whole, whenever a command was killed. Programs for packets come into it as they are needed, and go with it.
  */
 #ifndef MSSBPF_PINS_H
 #define MSSBPF_PINS_H
@@ -33,13 +33,20 @@ int pins_read(struct maps *maps);
 void pins_release(struct maps *maps);
 
 /*
- * Like pins_open(), but makes and pins what is missing: maps of max_entries (0: the default), and the
- * programs of this build. Older programs remain attached and maps->outdated is set: attach them anew,
- * then call pins_settle().
+ * Like pins_open(), but makes and pins what is missing: maps of max_entries (0: the default), and the program that
+ * changes entries. Those of another build remain attached and maps->outdated is set: attach this build's, then call
+ * pins_settle().
  */
 int pins_create(struct maps *maps, unsigned int max_entries);
 
-/* Records that every attached program is of this build. Returns 0 or -errno. */
+/*
+ * Opens this build's program for a kind of device (enum mssbpf_link or PROGRAMS_XDP) and a direction, which is loaded
+ * and pinned first when it is not there. Returns an fd that is not the caller's to close, or -ENOEXEC after saying what
+ * is wrong, with `where` in front. What failed once fails until pins_close().
+ */
+int pins_program(struct maps *maps, const char *where, unsigned int kind, enum mssbpf_direction direction);
+
+/* Records that every attached program is of this build, and removes the pins of others. Returns 0 or -errno. */
 int pins_settle(struct maps *maps);
 
 /* Opens the limits of another namespace, whose folder is in *maps. Returns 0 or -errno, and says nothing. */

@@ -32,7 +32,7 @@ int pins_complain(const char *folder, int err)
 	return err;
 }
 
-void programs_complain(int err)
+void programs_complain(const char *where, int err)
 {
 	struct utsname system = {};
 	unsigned int major, minor;
@@ -41,20 +41,22 @@ void programs_complain(int err)
 	if (!uname(&system) && sscanf(system.release, "%u.%u", &major, &minor) == 2)
 		locks = major * 1000 + minor < 5011;
 	if (err == -EPERM)
-		error("loading the BPF programs: %s; this takes CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON%s",
+		error("%s: loading the BPF programs: %s; this takes CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON%s", where,
 		      strerror(-err),
 		      locks ? ", and on this kernel memory that may be locked: CAP_SYS_RESOURCE, or 'ulimit -l unlimited'"
 			    : "");
 	else if (err == -ENOMEM)
-		error("loading the BPF programs: the system or this control group has too little memory for them and "
-		      "their maps; --max-entries takes less of it");
+		error("%s: loading the BPF programs: the system or this control group has too little memory for them or new "
+		      "maps: attach again when there is more; for new maps, --max-entries takes less of it",
+		      where);
 	else if (err == -ENOSYS)
-		error("loading the BPF programs: this kernel (%s) has no bpf(), CONFIG_BPF_SYSCALL", system.release);
-	else if (libbpf_probe_bpf_prog_type(BPF_PROG_TYPE_SCHED_CLS, NULL) == 0)
-		error("loading the BPF programs: this kernel (%s) has no TC programs, CONFIG_NET_CLS_ACT and "
-		      "CONFIG_NET_CLS_BPF",
+		error("%s: loading the BPF programs: this kernel (%s) has no bpf(), CONFIG_BPF_SYSCALL", where,
 		      system.release);
+	else if (libbpf_probe_bpf_prog_type(BPF_PROG_TYPE_SCHED_CLS, NULL) == 0)
+		error("%s: loading the BPF programs: this kernel (%s) has no TC programs, CONFIG_NET_CLS_ACT and "
+		      "CONFIG_NET_CLS_BPF",
+		      where, system.release);
 	else
-		error("loading the BPF programs: %s; Linux 5.10 or later is needed, this is %s; --verbose shows more",
-		      strerror(-err), system.release);
+		error("%s: loading the BPF programs: %s; Linux 5.10 or later is needed, this is %s; --verbose shows more",
+		      where, strerror(-err), system.release);
 }

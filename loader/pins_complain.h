@@ -9,6 +9,6 @@
 int pins_complain(const char *folder, int err);
 
 /* Names the feature that is missing when the kernel does not take the programs. */
-void programs_complain(int err);
+void programs_complain(const char *where, int err);
 
 #endif

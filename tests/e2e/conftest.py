@@ -179,7 +179,8 @@ def built_lab(machine):
     assert result.status == 0, result
     net.must(script, "icmp", LAB, "drop", timeout=60)
     net.ip("-n", Lab.router, "link", "add", Lab.kept, "type", "veth", "peer", "name", "kept1")
-    program.attach(Lab.router, Lab.kept, "--hook", "clsact")
+    program.attach(Lab.router, Lab.kept, "wg0", "--hook", "clsact", "--direction", "both")
+    program.detach(Lab.router, "wg0")
     yield Lab()
     detach_everything(Lab.router)
     net.must(script, "down", LAB, timeout=60)

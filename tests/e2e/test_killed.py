@@ -5,8 +5,6 @@ Afterwards the old limit holds or the new one, the same command again completes 
 unclamped in between. What else may happen in the middle of a command is in test_meanwhile.py.
 """
 import json
-import pathlib
-import shutil
 
 import pytest
 
@@ -15,7 +13,7 @@ import net
 import program
 from syns import OFFERED, Syns
 from test_skb import Behind
-from test_state import link
+from test_state import another_build, link
 
 OLD, NEW = 1360, 1260
 TCX, CLSACT, NATIVE, GENERIC = (("--hook", "tcx"), ("--hook", "clsact"), ("--hook", "xdp", "--xdp-mode", "native"),
@@ -163,12 +161,9 @@ def test_killed_while_rules_change(pair, words):
 @pytest.mark.parametrize("hook", (pytest.param(TCX, marks=tcx), CLSACT), ids=NAMES.get)
 def test_killed_while_another_build_takes_over(pair, tmp_path, hook):
     """The programs of the older one go on until those of the newer are in their place."""
-    other = pathlib.Path(tmp_path) / "mssbpf"
-    other.write_bytes(pathlib.Path(program.MSSBPF).read_bytes().replace(b"Dual BSD/GPL", b"Dual MIT/GPL"))
-    shutil.copymode(program.MSSBPF, other)
+    builds = [str(another_build(tmp_path)), program.MSSBPF]
     link(pair.a, "x0")
     program.attach(pair.a, "v0", "--mtu", 1400, *hook)
-    builds = [str(other), program.MSSBPF]
     with Syns(pair.a, "v0", pair.b, "v1") as syns:
         for step in faults.steps((builds[0], "attach", "--netns", pair.a, "x0", *hook)):
             builds.reverse()

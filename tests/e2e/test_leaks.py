@@ -38,7 +38,7 @@ def maps_of(number):
 def test_attached_and_detached_again_and_again(pair, hook):
     """One interface beside another that stays: entries, pins and filters are what they were."""
     link(pair.a, "x0")
-    program.attach(pair.a, "x0", "--hook", "clsact")
+    program.attach(pair.a, "x0", "--hook", "clsact", "--direction", "both")
     before = program.pins(pair.a), program.programs(pair.a), set(program.show(pair.a))
     for _ in range(CYCLES // 10 if hook == "tcx" else CYCLES):
         for words in (("attach", "v0", "--hook", hook, "--direction", "both"), ("detach", "v0")):
@@ -49,7 +49,7 @@ def test_attached_and_detached_again_and_again(pair, hook):
     assert not program.has_clsact(pair.a, "v0")
     folder = program.PINS / str(net.inode(pair.a))
     for name in ("limits", "counters"):
-        assert len(json.loads(net.must("bpftool", "-j", "map", "dump", "pinned", str(folder / name)))) == 1
+        assert len(json.loads(net.must("bpftool", "-j", "map", "dump", "pinned", str(folder / name)))) == 2
 
 
 def test_loaded_and_unloaded_again_and_again(pair):

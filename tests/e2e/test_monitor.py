@@ -455,7 +455,7 @@ def test_a_kernel_without_ring_buffers(pair, tmp_path):
     net.must("cc", "-shared", "-fPIC", "-o", str(tmp_path / "rings.so"), str(tmp_path / "rings.c"))
     without = ("env", f"LD_PRELOAD={tmp_path}/rings.so", program.MSSBPF)
     program.refused(net.run(*without, "attach", "--netns", pair.a, "v0"), 1,
-                    r"^mssbpf: loading the BPF programs: .*; Linux 5\.10 or later is needed, this is ")
+                    r"^mssbpf: /sys/fs/bpf/mssbpf/\d+: loading the BPF programs: .*; Linux 5\.10 or later is needed, this is ")
     assert program.pins(pair.a) == []
     program.attach(pair.a, "v0")
     program.refused(net.run(*without, "monitor", "--netns", pair.a), 1,

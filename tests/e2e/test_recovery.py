@@ -13,6 +13,7 @@ import pytest
 import net
 import program
 from test_hooks import connect
+from test_state import another_build
 
 hooks = pytest.mark.parametrize("hook", (pytest.param("tcx", marks=pytest.mark.tcx), "clsact"))
 
@@ -72,6 +73,8 @@ def test_memory_that_is_short_for_a_moment(pair, tmp_path):
     """The kernel refuses memory for an entry, and has some a moment later: nobody has to know."""
     if not shutil.which("strace"):
         pytest.skip("strace is not installed (make deps)")
+    net.ip("-n", pair.a, "link", "add", "x0", "type", "veth", "peer", "name", "x1")
+    program.attach(pair.a, "x0", "--direction", "both")  # keeps the programs loaded
     program.attach(pair.a, "v0", "--direction", "ingress")
     trace = tmp_path / "trace"
     words = (program.MSSBPF, "attach", "v0", "--mtu", "1400", "--netns", pair.a)
@@ -83,7 +86,7 @@ def test_memory_that_is_short_for_a_moment(pair, tmp_path):
         program.attach(pair.a, "v0", "--direction", "ingress")
         program.done(net.run("strace", "-o", "/dev/null", "-e", "trace=bpf", "-e",
                              f"inject=bpf:error=ENOMEM:when={number}", *words))
-        assert set(program.show(pair.a)) == {("v0", "egress"), ("v0", "ingress")}
+        assert set(program.show(pair.a, "v0")) == {("v0", "egress"), ("v0", "ingress")}
 
 
 def test_a_filter_whose_maps_are_lost_is_replaced(pair):
@@ -104,14 +107,101 @@ def test_a_filter_whose_maps_are_lost_is_detached(pair):
 
 
 @hooks
-def test_a_pinned_program_that_is_lost(pair, hook):
-    """Somebody removed the pin of a program: attach pins programs anew, limits and counters go on."""
+@pytest.mark.parametrize("name", ("mssbpf_tc_eth_egress", "mssbpf_xdp_egress"))
+def test_a_pinned_program_that_is_lost(pair, hook, name):
+    """Somebody removed the pin of a program: attach pins it anew, limits and counters go on."""
     program.attach(pair.a, "v0", "--mtu", 1400, "--hook", hook)
     assert connect(pair)[0] == 1360
-    os.unlink(program.PINS / str(net.inode(pair.a)) / "mssbpf_tc_eth_egress")
+    pin = program.PINS / str(net.inode(pair.a)) / name
+    os.unlink(pin)
     program.attach(pair.a, "v0", "--mtu", 1300)
-    assert connect(pair)[0] == 1260
+    assert connect(pair)[0] == 1260 and pin.exists()
     assert program.counted(pair.a, "v0") == {"syn": 2, "clamped": 2}
+
+
+def load_refused(pair, error, number, *words):
+    """Runs a command whose program is refused, and again when libbpf asks for the verifier's log."""
+    result = net.run("strace", "-o", "/dev/null", "-e", "trace=bpf", "-e",
+                     f"inject=bpf:error={error}:when={number}..{number + 1}", program.MSSBPF, *words, "--netns", pair.a)
+    program.loaded.update(program.programs(pair.a))
+    return result
+
+
+def loading(pair, *words):
+    """Which calls of bpf(2) verify a program for packets while the command runs."""
+    with tempfile.NamedTemporaryFile("r") as log:
+        program.done(net.run("strace", "-o", log.name, "-e", "trace=bpf", program.MSSBPF, *words, "--netns", pair.a))
+        program.loaded.update(program.programs(pair.a))
+        return [number for number, line in enumerate(log.read().splitlines(), 1)
+                if "BPF_PROG_LOAD" in line and 'prog_name="mssbpf_' in line and "mssbpf_change" not in line]
+
+
+@pytest.mark.parametrize("error,said", (("ENOMEM", "too little memory"), ("EACCES", "Permission denied")))
+@pytest.mark.parametrize("first", (True, False), ids=("first", "second"))
+def test_a_program_that_cannot_be_loaded(pair, first, error, said):
+    """Told for the interface; the other direction, which was attached before, and other interfaces are what they were.
+    With nothing else attached, nothing is left."""
+    if not shutil.which("strace"):
+        pytest.skip("strace is not installed (make deps)")
+    words = "attach", "v0", "--mtu", "1300", "--direction", "both"
+
+    def restore():
+        program.detach(pair.a, "--all")
+        if not first:
+            program.attach(pair.a, "v0", "--mtu", 1400)
+
+    restore()
+    calls = loading(pair, *words)
+    assert len(calls) == (3 if first else 1)
+    for number in calls:
+        restore()
+        shown, pinned = program.show(pair.a), program.pins(pair.a)
+        result = load_refused(pair, error, number, *words)
+        program.refused(result, 1, rf"^mssbpf: v0: loading the BPF programs: .*{said}[^\n]*\n$")
+        assert (program.show(pair.a), program.pins(pair.a)) == (shown, pinned)
+        assert connect(pair) == ((1460, 1460) if first else (1360, 1460))
+        program.attach(pair.a, *words[1:])
+        assert connect(pair) == (1260, 1260)
+
+
+def test_programs_of_another_build_that_cannot_be_loaded(pair, tmp_path, monkeypatch):
+    """The old ones go on, pinned and attached, until the same command can load them."""
+    if not shutil.which("strace"):
+        pytest.skip("strace is not installed (make deps)")
+    builds, words = (program.MSSBPF, str(another_build(tmp_path))), ("attach", "v0", "--mtu", "1300")
+
+    def attach(build):
+        monkeypatch.setattr(program, "MSSBPF", build)
+        program.attach(pair.a, *words[1:])
+
+    attach(builds[0])
+    monkeypatch.setattr(program, "MSSBPF", builds[1])
+    number = loading(pair, *words)[0]
+    attach(builds[0])
+    shown, pinned = program.show(pair.a), program.programs(pair.a)
+    monkeypatch.setattr(program, "MSSBPF", builds[1])
+    program.refused(load_refused(pair, "ENOMEM", number, "attach", "v0", "--mtu", "1400"), 1,
+                    "^mssbpf: v0: loading the BPF programs: .*\nmssbpf: cannot replace .*; the old ones go on\n"
+                    "mssbpf: v0: there is no program for it.*\n$")
+    assert (program.show(pair.a), program.programs(pair.a)) == (shown, pinned)
+    assert connect(pair)[0] == 1260
+    attach(builds[1])
+    assert pinned.isdisjoint(program.programs(pair.a))
+    assert connect(pair)[0] == 1260 and program.counted(pair.a, "v0") == {"syn": 2, "clamped": 2}
+
+
+def test_a_program_that_cannot_be_loaded_for_many(pair):
+    """It is tried once for all interfaces of a kind, and told for each; those of another kind are attached."""
+    if not shutil.which("strace"):
+        pytest.skip("strace is not installed (make deps)")
+    net.ip("-n", pair.a, "tuntap", "add", "mode", "tun", "name", "t0")
+    net.ip("-n", pair.a, "link", "add", "x0", "type", "veth", "peer", "name", "x1")
+    words = "attach", "v0", "t0", "x0", "--mtu", "1400"
+    number = loading(pair, *words)[0]
+    program.detach(pair.a, "--all")
+    program.refused(load_refused(pair, "ENOMEM", number, *words), 1,
+                    "^mssbpf: v0: loading the BPF programs: .*\nmssbpf: x0: there is no program for it.*\n$")
+    assert set(program.show(pair.a)) == {("t0", "egress")}
 
 
 @pytest.mark.parametrize("name", ("meta", "limits", "counters", "change"))

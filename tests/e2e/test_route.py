@@ -3,6 +3,7 @@
 
 Lookups in every variety are the subject of prog/route.c; here real packets carry real routes.
 """
+import functools
 import re
 import shutil
 import socket
@@ -312,6 +313,18 @@ def test_a_kernel_without_btf(site, family):
     assert site.handshake(family) == (1380, 1500)
     result = program.mssbpf("show", netns=site.router)
     assert "an mtu that is not locked" in result.stdout and ("the mark" in result.stdout) == (by == "lookup"), result
+
+
+@pytest.mark.parametrize("order", (1, -1), ids=("less first", "more first"))
+def test_programs_that_are_loaded_with_and_without_btf(site, order):
+    """What `show` says is what all of them can do."""
+    net.ip("-n", site.router, "tuntap", "add", "mode", "tun", "name", "t0")
+    words = "--netns", site.router, "--mtu", "route"
+    for run, device in [(without_btf, "r1"), (functools.partial(net.run, program.MSSBPF), "t0")][::order]:
+        program.done(run("attach", device, *words))
+    program.loaded.update(program.programs(site.router))
+    for device in ("r1", "t0"):
+        assert program.show(site.router)[device, "egress"]["route_by"] == looked_up_by()
 
 
 def test_show(site):

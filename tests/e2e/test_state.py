@@ -19,6 +19,7 @@ import pytest
 import bpf
 import net
 import program
+from syns import Syns
 
 hooks = pytest.mark.parametrize("hook", (pytest.param("tcx", marks=pytest.mark.tcx), "clsact"))
 
@@ -74,17 +75,50 @@ def test_a_second_direction_keeps_the_first(pair):
     assert program.counted(pair.a, "v0") == {"syn": 1, "no_mss": 1}
 
 
+def programs(namespace):
+    """What is pinned of programs for packets: the id of each, by name."""
+    folder = program.PINS / str(net.inode(namespace))
+    return {path.name: bpf.pinned_program(path) for path in folder.glob("mssbpf_*")}
+
+
 def test_programs_are_loaded_once(pair):
-    """The second interface costs no second program."""
-    program.attach(pair.a, "v0", "--direction", "both")
-    loaded = program.programs(pair.a)
-    assert len(loaded) == 6  # four of TC, two of XDP
+    """Each when the first interface needs it: the second costs no second program."""
+    net.ip("-n", pair.a, "tuntap", "add", "mode", "tun", "name", "t0")
+    needed, loaded = set(), {}
+    for words, more in ((("v0",), {"mssbpf_tc_eth_egress", "mssbpf_xdp_egress"}),
+                        (("v0", "--direction", "ingress"), {"mssbpf_tc_eth_ingress"}),
+                        (("t0", "--direction", "both"), {"mssbpf_tc_l3_egress", "mssbpf_tc_l3_ingress"}),
+                        (("v0", "--hook", "xdp"), {"mssbpf_xdp"})):
+        program.attach(pair.a, *words)
+        needed |= more
+        now = programs(pair.a)
+        assert set(now) == needed and now.items() >= loaded.items(), words
+        loaded = now
     for name in ("x0", "x1", "x2"):
         link(pair.a, name)
     program.attach(pair.a, "x0", "x1", "x2", "--direction", "both")
-    assert program.programs(pair.a) == loaded
-    ids = {entry["program_id"] for entry in program.show(pair.a).values()}
-    assert len(ids) == 2
+    program.attach(pair.a, "x2", "--hook", "xdp")
+    program.detach(pair.a, "v0", "t0")
+    program.attach(pair.a, "t0")
+    assert programs(pair.a) == loaded
+    assert {entry["program_id"] for entry in program.show(pair.a).values()} == {
+        loaded[name] for name in needed - {"mssbpf_xdp_egress", "mssbpf_tc_l3_ingress"}}
+
+
+@hooks
+def test_a_second_kind_beside_the_first(pair, hook):
+    """One more program is loaded, into the same maps; what the first has counted and does goes on."""
+    net.ip("-n", pair.a, "tuntap", "add", "mode", "tun", "name", "t0")
+    program.attach(pair.a, "v0", "--mtu", 1400, "--hook", hook)
+    before, shown = programs(pair.a), program.show(pair.a)
+    with Syns(pair.a, "v0", pair.b, "v1") as syns:
+        program.attach(pair.a, "t0", "--mtu", 1300, "--hook", hook)
+        assert syns.since() == [1360]
+    assert program.show(pair.a)["v0", "egress"] == shown["v0", "egress"]
+    assert program.counted(pair.a, "v0") == {"syn": syns.passed, "clamped": syns.passed}
+    assert programs(pair.a) == before | {"mssbpf_tc_l3_egress": program.show(pair.a)["t0", "egress"]["program_id"]}
+    verified = program.mssbpf("verify", netns=pair.a)
+    assert (verified.status, verified.stderr) == (0, ""), verified
 
 
 def test_several_of_which_one_is_missing(pair):
@@ -314,21 +348,40 @@ def test_an_interface_deleted_meanwhile(pair):
         stdout, stderr = process.communicate(timeout=30 * net.PATIENCE)
         outcomes.add(process.returncode)
         assert stdout == "" and (process.returncode, bool(stderr)) in ((0, False), (1, True)), stderr
-        assert not stderr or stderr.startswith("mssbpf: x0: "), stderr
+        assert not stderr or re.match(r"mssbpf: (x0|interface \d+): ", stderr), stderr
     assert program.show(pair.a) == {}
     assert program.pins(pair.a) == []
     assert outcomes <= {0, 1}
 
 
+def another_build(folder):
+    """The program with another object in it, of the same code."""
+    other = pathlib.Path(folder) / "mssbpf"
+    data = pathlib.Path(program.MSSBPF).read_bytes()
+    assert b"Dual BSD/GPL" in data
+    other.write_bytes(data.replace(b"Dual BSD/GPL", b"Dual MIT/GPL"))
+    shutil.copymode(program.MSSBPF, other)
+    return other
+
+
+def test_another_build_finds_programs_that_are_not_attached(pair, tmp_path):
+    """It does not use them: they go, and are loaded anew when they are needed."""
+    link(pair.a, "x0")
+    program.attach(pair.a, "v0")
+    program.attach(pair.a, "x0", "--direction", "ingress")
+    program.detach(pair.a, "x0")
+    old, other = programs(pair.a), another_build(tmp_path)
+    for words in (("v0",), ("x0", "--direction", "ingress")):
+        program.done(net.run(str(other), "attach", "--netns", pair.a, *words))
+        assert set(programs(pair.a).values()).isdisjoint(old.values())
+        assert set(programs(pair.a)) == set(old) - ({"mssbpf_tc_eth_ingress"} if words == ("v0",) else set())
+    program.loaded.update(programs(pair.a).values())
+
+
 @hooks
 def test_another_build_replaces_the_programs(pair, tmp_path, hook):
     """A newer program takes over what an older one attached: same place, same limits, counters kept."""
-    other = pathlib.Path(tmp_path) / "mssbpf"
-    data = pathlib.Path(program.MSSBPF).read_bytes()
-    assert b"Dual BSD/GPL" in data
-    other.write_bytes(data.replace(b"Dual BSD/GPL", b"Dual MIT/GPL"))  # another object, the same code
-    shutil.copymode(program.MSSBPF, other)
-
+    other = another_build(tmp_path)
     link(pair.a, "x0")
     program.attach(pair.a, "v0", "x0", "--mtu", 1400, "--direction", "both", "--hook", hook)
     send_syn(pair)

@@ -198,8 +198,11 @@ def test_program_with_other_maps(clsact):
     stand_in.close()
 
 
-@pytest.mark.parametrize("wrong", ("mssbpf_tc_l3_egress", "mssbpf_tc_eth_ingress"))
-def test_wrong_one_of_ours(clsact, wrong):
+@pytest.mark.parametrize("wrong,of", (("mssbpf_tc_l3_egress", ("t0",)),
+                                      ("mssbpf_tc_eth_ingress", ("v0", "--direction", "ingress"))))
+def test_wrong_one_of_ours(clsact, wrong, of):
+    net.ip("-n", clsact.a, "tuntap", "add", "t0", "mode", "tun")
+    program.attach(clsact.a, *of)
     net.must("tc", "-n", clsact.a, "filter", "del", "dev", "v0", "egress", *HANDLE, "protocol", "all", "bpf")
     net.must("nsenter", f"--net=/run/netns/{clsact.a}", "tc", "filter", "add", "dev", "v0", "egress", *HANDLE, "bpf",
              "direct-action", "object-pinned", str(folder(clsact.a) / wrong))

@@ -4,9 +4,7 @@
 What the program makes of each packet is the subject of level prog; other hooks have test_hooks.py and test_state.py.
 """
 import os
-import pathlib
 import random
-import shutil
 import socket
 import struct
 import subprocess
@@ -22,7 +20,7 @@ import program
 from test_hooks import connect
 from test_recovery import refusals
 from test_skb import FAMILY, FULL, LOW, Behind, crafted, families, is_syn, tagged
-from test_state import link, send_syn
+from test_state import another_build, link, send_syn
 
 modes = pytest.mark.parametrize("mode", ("native", "generic"))
 
@@ -350,14 +348,11 @@ def test_an_interface_that_moved_away(pair, mode):
 
 @modes
 def test_another_build_replaces_the_program(pair, tmp_path, mode):
-    other = pathlib.Path(tmp_path) / "mssbpf"
-    other.write_bytes(pathlib.Path(program.MSSBPF).read_bytes().replace(b"Dual BSD/GPL", b"Dual MIT/GPL"))
-    shutil.copymode(program.MSSBPF, other)
     link(pair.a, "x0")
     attach(pair, mode, "--mtu", 1400)
     assert connect(pair) == (1460, 1360)
     old = program.xdp(pair.a, "v0")
-    program.done(net.run(str(other), "attach", "--netns", pair.a, "x0", "--mtu", "1300"))
+    program.done(net.run(str(another_build(tmp_path)), "attach", "--netns", pair.a, "x0", "--mtu", "1300"))
     new = program.xdp(pair.a, "v0")
     assert new[0] == mode and new != old
     assert program.show(pair.a)["v0", "ingress"]["program_id"] == new[1]
