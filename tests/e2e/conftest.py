@@ -59,8 +59,8 @@ def pytest_configure(config):
 
 
 def pytest_itemcollected(item):
-    """Kernels without TCX take 5 (6.1) to 10 seconds (5.10) there to load the programs: tests in the lab find them loaded,
-    and most of test_detect.py depends least on the kernel."""
+    """Kernels without TCX take long there to load programs, 5.10 some 2 seconds for a direction of a kind of link: tests in
+    the lab find them loaded, and most of test_detect.py depends least on the kernel."""
     if item.path.name in VM_FILES:
         item.add_marker("vm")
     chosen = any(mark.kwargs.get("old") for mark in item.iter_markers("vm"))
