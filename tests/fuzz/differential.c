@@ -414,7 +414,7 @@ static int prepare(struct tried programs[OBJECT_PROGRAMS])
 			      .counters = object.counters,
 			      .baseline = bpf_map__fd(object.skeleton->maps.baseline),
 			      .rules = bpf_map__fd(object.skeleton->maps.rules),
-			      .change = bpf_program__fd(object.skeleton->progs.mssbpf_change),
+			      .programs[PROGRAMS_CHANGE][0] = bpf_program__fd(object.skeleton->progs.mssbpf_change),
 			      .max_entries = OBJECT_PROGRAMS };
 	for (int i = 0; i < OBJECT_PROGRAMS; i++)
 		programs[i].program = &object.program[i];

@@ -147,7 +147,7 @@ struct maps object_maps(const struct object *object)
 			      .slots = object->slots,
 			      .baseline = bpf_map__fd(object->skeleton->maps.baseline),
 			      .rules = bpf_map__fd(object->skeleton->maps.rules),
-			      .change = bpf_program__fd(object->skeleton->progs.mssbpf_change),
+			      .programs[PROGRAMS_CHANGE][0] = bpf_program__fd(object->skeleton->progs.mssbpf_change),
 			      .max_entries = MAP_ENTRIES };
 }
 
