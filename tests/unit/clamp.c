@@ -312,10 +312,14 @@ static void test_every_offset_and_length(void **state)
 
 static void test_every_mss(void **state)
 {
+	uint8_t tcp[TCP_HEADER_MIN + TCP_OPTION_MSS_LENGTH] = {};
+
 	(void)state;
 	for (uint32_t mss = 0; mss <= UINT16_MAX; mss++) {
 		check_at(0, 4, 0, mss, LIMIT);
 		check_at(1, 8, 0, mss, LIMIT);
+		put_mss(tcp + TCP_HEADER_MIN, mss);
+		assert_int_equal(options_recognize(tcp, tcp + sizeof(tcp), 0, sizeof(tcp)), mss);
 	}
 }
 
@@ -458,33 +462,46 @@ static void test_random_lists(void **state)
 	assert_true(seen[MSSBPF_MALFORMED] > 10000);
 }
 
-/* The lists that are known by sight, and what each becomes with any of its bytes changed to any other. */
+/*
+ * The lists that are known by sight, and what each becomes with any of its bytes changed to any other. Where that is a
+ * value, they are known still, elsewhere no more: options_walk() comes to the same by following them.
+ */
 static void test_known_lists(void **state)
 {
-	const struct packet_bytes lists[] = {
-		BYTES(MSS(1460)),
-		BYTES(MSS(1460), NOP, WSCALE, NOP, NOP, SACK_PERMITTED),
-		BYTES(MSS(1460), NOP, NOP, SACK_PERMITTED, NOP, WSCALE),
-		BYTES(MSS(1460), SACK_PERMITTED, TIMESTAMPS, NOP, WSCALE),
-		BYTES(MSS(1460), NOP, WSCALE, SACK_PERMITTED, TIMESTAMPS),
-		BYTES(MSS(1460), NOP, WSCALE, NOP, NOP, TIMESTAMPS, SACK_PERMITTED, END, END),
+	const struct {
+		struct packet_bytes options;
+		unsigned int values; /* bytes of MSS, shift and timestamps */
+	} lists[] = {
+		{ BYTES(MSS(1460)), 2 },
+		{ BYTES(MSS(1460), NOP, WSCALE, NOP, NOP, SACK_PERMITTED), 2 + 1 },
+		{ BYTES(MSS(1460), NOP, NOP, SACK_PERMITTED, NOP, WSCALE), 2 + 1 },
+		{ BYTES(MSS(1460), SACK_PERMITTED, TIMESTAMPS, NOP, WSCALE), 2 + 8 + 1 },
+		{ BYTES(MSS(1460), NOP, WSCALE, SACK_PERMITTED, TIMESTAMPS), 2 + 1 + 8 },
+		{ BYTES(MSS(1460), NOP, WSCALE, NOP, NOP, TIMESTAMPS, SACK_PERMITTED, END, END), 2 + 1 + 8 },
 	};
 	unsigned int seen[MSSBPF_RESULTS] = {};
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
-		for (size_t at = 0; at < lists[i].length; at++)
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+		size_t length = lists[i].options.length, known = 0;
+
+		for (size_t at = 0; at < length; at++)
 			for (int value = 0; value <= UINT8_MAX; value++) {
-				uint8_t before[TCP_OPTIONS_MAX], after[sizeof(before)];
+				uint8_t tcp[TCP_HEADER_MIN + TCP_OPTIONS_MAX], after[TCP_OPTIONS_MAX];
+				uint8_t *before = tcp + TCP_HEADER_MIN;
 				enum mssbpf_result result;
 
-				memcpy(before, lists[i].bytes, lists[i].length);
+				memcpy(before, lists[i].options.bytes, length);
 				before[at] = value;
-				memcpy(after, before, sizeof(after));
-				result = reference_clamp(after, lists[i].length, LIMIT);
+				memcpy(after, before, length);
+				result = reference_clamp(after, length, LIMIT);
 				seen[result]++;
-				check("known", before, after, lists[i].length, LIMIT, result);
+				check("known", before, after, length, LIMIT, result);
+				known += options_recognize(tcp, before + length, 0, TCP_HEADER_MIN + length) !=
+					 NO_MSS_YET;
 			}
+		assert_int_equal(known, lists[i].values * 256 + length - lists[i].values);
+	}
 	assert_true(seen[MSSBPF_CLAMPED] > 10000);
 	assert_true(seen[MSSBPF_MALFORMED] > 1000);
 }
