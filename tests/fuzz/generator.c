@@ -348,7 +348,7 @@ static void make_list(struct generator *g, struct list *list)
 	case 3: /* no MSS, perhaps nothing */
 		if (chance(g, 50)) {
 			usual = pick(g, typical);
-			memcpy(list->bytes, usual + 1, *usual);
+			memcpy(list->bytes, usual + 1, sizeof(typical[0]) - 1);
 			list->length = below(g, 2) ? *usual : below(g, 3) * 2;
 		}
 		break;
