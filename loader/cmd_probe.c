@@ -8,6 +8,7 @@
 #include "overhead.h"
 #include "probe.h"
 #include "report.h"
+#include "shell.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -18,7 +19,6 @@
 
 enum {
 	TIMEOUT_DEFAULT = 1000, /* milliseconds */
-	LINE_SIZE = 512,
 };
 
 static const struct option_spec probe_options[] = {
@@ -249,22 +249,26 @@ static const char *limit_name(const struct probing *probing)
 	return names[probing->result.limit];
 }
 
-/* Writes the command that clamps for this path, or "" where attach has nothing to do. */
-static void attach_line(const struct probing *probing, char line[LINE_SIZE])
+/* The command that clamps for this path, for the caller to free; NULL where attach has nothing to do, or without
+ * memory. */
+static char *attach_command(const struct probing *probing)
 {
-	const struct options *options = probing->options;
+	const char *netns = probing->options->netns, *name = probing->device.name;
 	unsigned int mtu = probing->result.mtu;
-	const char *netns = options->netns ?: "", *option = options->netns ? "--netns " : "";
+	bool by_mtu = mtu >= MSSBPF_MTU_MIN;
+	char *command, *printable, limit[12];
 
-	*line = 0;
 	if (probing->device.arphrd == ARPHRD_LOOPBACK)
-		return;
-	if (mtu >= MSSBPF_MTU_MIN)
-		snprintf(line, LINE_SIZE, "mssbpf attach %s%s%s%s --mtu %u", option, netns, *netns ? " " : "",
-			 probing->device.name, mtu);
+		return NULL;
+	snprintf(limit, sizeof(limit), "%u", by_mtu ? mtu : mtu - MSSBPF_IPV4_HEADERS);
+	if (netns)
+		command = command_of(
+			WORDS("mssbpf", "attach", "--netns", netns, name, by_mtu ? "--mtu" : "--mss4", limit));
 	else
-		snprintf(line, LINE_SIZE, "mssbpf attach %s%s%s%s --mss4 %u", option, netns, *netns ? " " : "",
-			 probing->device.name, mtu - MSSBPF_IPV4_HEADERS);
+		command = command_of(WORDS("mssbpf", "attach", name, by_mtu ? "--mtu" : "--mss4", limit));
+	printable = command ? text_printable(command) : NULL;
+	free(command);
+	return printable;
 }
 
 static void print_limit(const struct probing *probing)
@@ -296,7 +300,7 @@ static void print_limit(const struct probing *probing)
 static void print_result(const struct probing *probing)
 {
 	unsigned int mtu = probing->result.mtu;
-	char line[LINE_SIZE];
+	char *command = attach_command(probing);
 
 	print_limit(probing);
 	if (mtu >= MTU_MIN_IPV6)
@@ -304,8 +308,8 @@ static void print_result(const struct probing *probing)
 	else
 		printf("MSS %u (IPv4); IPv6 needs an MTU of 1280 and does not fit this path\n",
 		       mtu - MSSBPF_IPV4_HEADERS);
-	attach_line(probing, line);
-	puts(*line ? line : "nothing to attach to: the way is the loopback interface");
+	puts(command ?: "nothing to attach to: the way is the loopback interface");
+	free(command);
 }
 
 static struct json_object *json_text(const char *text)
@@ -319,9 +323,8 @@ static void print_json(const struct probing *probing)
 	struct probe_counts counts = probe_counts(probing->probe);
 	struct json_object *object = json_object_new_object();
 	bool hop = result->limit == PROBE_LIMIT_HOP;
-	char line[LINE_SIZE], name[PRINTABLE_NAME_SIZE];
+	char *command = attach_command(probing), name[PRINTABLE_NAME_SIZE];
 
-	attach_line(probing, line);
 	json_object_object_add(object, "host", json_object_new_string(probing->host));
 	json_object_object_add(object, "address", json_object_new_string(probing->address));
 	json_object_object_add(object, "family", json_object_new_string(is_ipv4(probing) ? "ipv4" : "ipv6"));
@@ -338,7 +341,8 @@ static void print_json(const struct probing *probing)
 	json_object_object_add(object, "max", json_object_new_uint64(probing->max));
 	json_object_object_add(object, "sent", json_object_new_uint64(counts.sent));
 	json_object_object_add(object, "lost", json_object_new_uint64(counts.lost));
-	json_object_object_add(object, "attach", json_text(line));
+	json_object_object_add(object, "attach", json_text(command));
+	free(command);
 	report_print_json(object);
 }
 

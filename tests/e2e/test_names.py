@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import shlex
 
 import pytest
 
@@ -85,3 +86,15 @@ def test_name(pair, name, shown):
         check_printed(pair, name, shown)
         check_monitor(pair, shown)
         check_said(pair, name, shown)
+
+
+def test_a_name_that_a_shell_would_run(pair):
+    """The command that probe prints has it as one word."""
+    name = "x;$(id)'&"
+    net.ip("-n", pair.a, "link", "set", "v0", "down")
+    net.ip("-n", pair.a, "link", "set", "v0", "name", name, "up")
+    result = program.mssbpf("probe", pair.addresses[4][1], "--json", netns=pair.a)
+    assert (result.status, result.stderr) == (0, ""), result
+    command = json.loads(result.stdout)["attach"]
+    assert shlex.split(command) == ["mssbpf", "attach", "--netns", pair.a, name, "--mtu", "1500"]
+    assert f"{command}\n" in program.mssbpf("probe", pair.addresses[4][1], netns=pair.a).stdout
