@@ -32,6 +32,16 @@ void table_add(struct table *table, const char *format, ...)
 	table->count++;
 }
 
+/* How many characters of UTF-8 a cell has: all bytes but those that go on. */
+static int cell_width(const char *cell)
+{
+	int width = 0;
+
+	for (; *cell; cell++)
+		width += (*cell & 0xc0) != 0x80;
+	return width;
+}
+
 static void pad(FILE *file, int width)
 {
 	while (width-- > 0)
@@ -47,7 +57,7 @@ void table_write(struct table *table, FILE *file)
 		out_of_memory();
 	cell = table->text;
 	for (size_t i = 0; i < table->count; i++, cell += strlen(cell) + 1) {
-		int width = strlen(cell);
+		int width = cell_width(cell);
 
 		if (width > widths[i % table->columns])
 			widths[i % table->columns] = width;
@@ -56,7 +66,7 @@ void table_write(struct table *table, FILE *file)
 	for (size_t i = 0; i < table->count; i++, cell += strlen(cell) + 1) {
 		size_t column = i % table->columns;
 		bool word = table->words >> column & 1, last = column + 1 == table->columns;
-		int rest = widths[column] - (int)strlen(cell);
+		int rest = widths[column] - cell_width(cell);
 
 		if (table->headless && i < table->columns)
 			continue;

@@ -52,6 +52,8 @@ def check_printed(pair, name, shown):
         result = program.mssbpf(*words, name, netns=pair.a)
         assert (result.status, result.stderr) == (3 if words == ("doctor",) else 0, ""), result
         clean(result.stdout, shown)
+    head, *rows = program.mssbpf("show", name, netns=pair.a).stdout.splitlines()
+    assert {row[head.index("DIRECTION"):].split()[0] for row in rows} == {"egress", "ingress"}
     for words in PRINTS_JSON:
         found = json.loads(clean(program.mssbpf(*words, "--json", name, netns=pair.a).stdout, in_json(shown)))
         names = {row["interface"] for row in (found if isinstance(found, list) else [found])}
