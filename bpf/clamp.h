@@ -214,7 +214,7 @@ static __always_inline bool above_is_single(const struct options_walk *walk)
 
 /*
  * Where an MSS above the limit stands that begins in the word `index` of the options (0..ABOVE_WORDS - 1): the offset
- * of its value, two bytes in network order, from the first option; 0 when there is none.
+ * of its value, two bytes in network order, from the start of the TCP header; 0 when there is none.
  */
 static __always_inline __u32 above_at(const struct options_walk *walk, __u32 index)
 {
@@ -251,7 +251,7 @@ static __always_inline __u16 mss_of_none(__u16 limit, __u8 version)
 }
 
 /*
- * What changes in a segment that gets an MSS option in front of its other options, as a sum (see options_clamp()): the
+ * What changes in a segment that gets an MSS option in front of its other options, as a sum (see options_walk()): the
  * option, and the header's length, whose upper four bits count words. The others move by two words, which is no change.
  */
 static __always_inline __u32 added_change(__u16 mss)
