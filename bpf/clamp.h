@@ -41,7 +41,7 @@ struct options_walk {
 } __attribute__((aligned(8)));
 
 enum {
-	NO_MSS_YET = 1 << 16,	      /* no zero, see forget(); as 16 bits, 0 */
+	NO_MSS_YET = 1 << 16,	      /* no MSS; no zero, see forget(); as 16 bits, 0 */
 	NONE_ABOVE = -0x7fffffff - 1, /* the top bit; likewise */
 
 	/* One MSS option at most begins in each word. Three bits tell: there is one above the limit, and in which byte.
@@ -63,10 +63,9 @@ enum {
 	MSS_OF_ZERO = 0x02040000,
 };
 
-/* Tells whether a word of options, in network order, is this one, apart from a shift. */
-static __always_inline bool is_word(__be32 word, __u32 expected)
+static __always_inline bool is_nop_wscale(__be32 word)
 {
-	return (word & bpf_htonl(expected == NOP_WSCALE ? 0xffffff00 : 0xffffffff)) == bpf_htonl(expected);
+	return (word & bpf_htonl(0xffffff00)) == bpf_htonl(NOP_WSCALE);
 }
 
 /*
@@ -93,35 +92,34 @@ static __always_inline __u32 options_recognize(const void *data, const void *end
 		break;
 	case 3: /* Windows; Linux without timestamps */
 		known = (const void *)(words + 3) <= end &&
-			((is_word(words[1], NOP_WSCALE) && is_word(words[2], NOP_NOP_SACK)) ||
-			 (is_word(words[1], NOP_NOP_SACK) && is_word(words[2], NOP_WSCALE)));
+			((is_nop_wscale(words[1]) && words[2] == bpf_htonl(NOP_NOP_SACK)) ||
+			 (words[1] == bpf_htonl(NOP_NOP_SACK) && is_nop_wscale(words[2])));
 		break;
 	case 5: /* Linux; FreeBSD */
 		known = (const void *)(words + 5) <= end &&
-			((is_word(words[1], SACK_TIMESTAMPS) && is_word(words[4], NOP_WSCALE)) ||
-			 (is_word(words[1], NOP_WSCALE) && is_word(words[2], SACK_TIMESTAMPS)));
+			((words[1] == bpf_htonl(SACK_TIMESTAMPS) && is_nop_wscale(words[4])) ||
+			 (is_nop_wscale(words[1]) && words[2] == bpf_htonl(SACK_TIMESTAMPS)));
 		break;
 	case 6: /* macOS */
-		known = (const void *)(words + 6) <= end && is_word(words[1], NOP_WSCALE) &&
-			is_word(words[2], NOP_NOP_TIMESTAMPS) && is_word(words[5], SACK_END);
+		known = (const void *)(words + 6) <= end && is_nop_wscale(words[1]) &&
+			words[2] == bpf_htonl(NOP_NOP_TIMESTAMPS) && words[5] == bpf_htonl(SACK_END);
 		break;
 	}
 	return likely(known) ? mss : NO_MSS_YET;
 }
 
 /* Notes the MSS, host order, of an option that begins at `place`, bytes from the start of the TCP header. */
-static __always_inline void walk_note(struct options_walk *walk, __u32 place, __u16 mss, __u16 limit)
+static __always_inline void walk_note(struct options_walk *walk, __u32 place, __u32 mss, __u16 limit)
 {
 	walk->announced = mss;
 	if (mss <= limit)
 		return;
 	walk->last = place + 2;
 	walk->above |= (ABOVE_FLAG | place % 4) << (place / 4 * ABOVE_BITS - ABOVE_SHIFT);
-	mss = ~mss;
-	walk->change += ((__u32)mss + limit) << (place % 2 * 8);
+	walk->change += ((mss ^ 0xffff) + limit) << (place % 2 * 8);
 }
 
-/* Follows the options, one by one. As options_walk(), which begins the walk. */
+/* Follows the options, one by one, and leaves in *walk what it finds. Parameters as of options_walk(). */
 static __always_inline void options_follow(const void *data, const void *end, __u32 offset, __u32 length, __u16 limit,
 					   struct options_walk *walk)
 {
@@ -183,7 +181,7 @@ static __always_inline enum mssbpf_result options_walk(const void *data, const v
 {
 	__u32 mss;
 
-	/* One by one, and nothing unused: eight bytes at once are no secret to the verifier, see forget(). */
+	/* One by one, and nothing unused: eight bytes at once are no secret to the verifier; forget() is below. */
 	walk->next = TCP_HEADER_MIN;
 	walk->result = MSSBPF_NO_MSS;
 	walk->last = TCP_HEADER_MIN; /* nowhere */

@@ -44,10 +44,7 @@ static __noinline enum parse_verdict tc_parse_pulling(struct __sk_buff *skb, enu
 	return verdict;
 }
 
-/*
- * Parses any packet. Like the one before, a function of its own so that the verifiers of old kernels do not look at
- * what follows once for each way that leads there.
- */
+/* Parses any packet. */
 static __always_inline enum parse_verdict tc_parse_any(struct __sk_buff *skb, enum mssbpf_link link, struct syn *syn)
 {
 	enum parse_verdict verdict = tc_parse(skb, link, PARSE_GLANCE, syn);

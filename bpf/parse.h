@@ -232,6 +232,7 @@ static __always_inline enum parse_verdict parse_family(const void *data, const v
 	if (protocol == bpf_htons(ETH_P_IP)) {
 		const struct iphdr *ip4 = ip;
 		const __u8 *version_ihl = ip;
+		__be32 word;
 
 		syn->version = 4;
 		if (unlikely(ip + (depth == PARSE_GLANCE ? GLANCE_IPV4 : sizeof(*ip4)) > end))
@@ -240,19 +241,15 @@ static __always_inline enum parse_verdict parse_family(const void *data, const v
 			return PARSE_SHORT;
 		if (unlikely(*version_ihl < 0x45 || *version_ihl > 0x4f))
 			return PARSE_MALFORMED;
-		if (depth == PARSE_GLANCE) {
-			__be32 word = *(const __be32 *)(ip + IPV4_FRAGMENT) & bpf_htonl(IPV4_FRAGMENT_PROTOCOL);
-
-			if (unlikely(word != bpf_htonl(NEXTHDR_TCP)))
-				return word == bpf_htonl(NEXTHDR_AUTH) ? PARSE_SHORT : PARSE_OTHER;
+		word = *(const __be32 *)(ip + IPV4_FRAGMENT) & bpf_htonl(IPV4_FRAGMENT_PROTOCOL);
+		if (likely(word == bpf_htonl(NEXTHDR_TCP)))
 			next = NEXTHDR_TCP;
-		} else {
-			if (ip4->frag_off & bpf_htons(IP_FRAGMENT_OFFSET))
-				return PARSE_OTHER;
-			next = ip4->protocol;
-			if (next != NEXTHDR_TCP && next != NEXTHDR_AUTH)
-				return PARSE_OTHER;
-		}
+		else if (word != bpf_htonl(NEXTHDR_AUTH))
+			return PARSE_OTHER;
+		else if (depth == PARSE_GLANCE)
+			return PARSE_SHORT;
+		else
+			next = NEXTHDR_AUTH;
 		syn->tcp_offset = offset + ((*version_ihl & 0xf) << 2);
 		syn->ip_end = offset + bpf_ntohs(ip4->tot_len);
 		if (notes && ip4->frag_off & bpf_htons(IP_MORE_FRAGMENTS))
