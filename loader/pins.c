@@ -78,6 +78,7 @@ static const struct {
 	{ PROGRAMS_CHANGE, 0, "mssbpf_change", "change" },
 };
 
+#define PROGRAM_DRAFT "program_new"
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof(*(array)))
 
 /* FNV-1a over the embedded object: tells builds apart. */
@@ -272,6 +273,7 @@ static int pins_lock(struct maps *maps, bool create)
 	}
 	folder_remove(folder_beside(maps->folder, "_new").text);
 	folder_remove(folder_beside(maps->folder, "_old").text);
+	unlink(path_of(maps->folder, PROGRAM_DRAFT).text);
 	return 0;
 }
 
@@ -444,7 +446,7 @@ out:
 /* Pins what was loaded, in the place of what is there. */
 static int programs_pin(const char *folder, const struct mssbpf_bpf *skeleton)
 {
-	struct pins_path draft = path_of(folder, "program_new");
+	struct pins_path draft = path_of(folder, PROGRAM_DRAFT);
 	int err = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(programs) && !err; i++) {
@@ -452,10 +454,11 @@ static int programs_pin(const char *folder, const struct mssbpf_bpf *skeleton)
 
 		if (!bpf_program__autoload(program))
 			continue;
-		unlink(draft.text);
 		err = bpf_program__pin(program, draft.text);
-		if (!err && rename(draft.text, path_of(folder, programs[i].pin).text))
+		if (!err && rename(draft.text, path_of(folder, programs[i].pin).text)) {
 			err = -errno;
+			unlink(draft.text);
+		}
 	}
 	return err;
 }

@@ -127,6 +127,23 @@ def test_killed_before_an_entry_is_whole(pair):
         program.detach(pair.a, "y0")
 
 
+def test_killed_before_a_program_is_in_its_place(pair):
+    """Its draft does not stay, whatever the next command is."""
+    net.ip("-n", pair.a, "tuntap", "add", "mode", "tun", "name", "t0")
+    program.attach(pair.a, "v0", "--mtu", 1400)
+    pinned = program.pins(pair.a)
+    argv = program.MSSBPF, "attach", "--netns", pair.a, "t0"
+    steps = faults.steps(argv, ("?rename", "?renameat", "?renameat2"))
+    assert len(steps) == 1
+    for words in (("show",), ("attach", "v0", "--mtu", "1300"), ("detach", "t0")):
+        program.detach(pair.a, "--all")
+        program.attach(pair.a, "v0", "--mtu", 1400)
+        assert faults.killed(steps[0], argv)
+        program.loaded.update(program.programs(pair.a))
+        program.mssbpf(*words, netns=pair.a)
+        assert program.pins(pair.a) == pinned
+
+
 def sets(namespace):
     """How many elements of the map of rules have a set."""
     pin = program.PINS / str(net.inode(namespace)) / "rules"
