@@ -133,9 +133,9 @@ static int meta_read(const char *folder, struct mssbpf_meta *meta, __u32 flags)
 	return err ?: meta->abi == MSSBPF_ABI ? 0 : -EPROTO;
 }
 
-static int meta_write(const char *folder, unsigned int abilities)
+static int meta_write(const char *folder, unsigned int abilities, uint64_t build)
 {
-	struct mssbpf_meta meta = { .abi = MSSBPF_ABI, .abilities = abilities, .build = build_hash() };
+	struct mssbpf_meta meta = { .abi = MSSBPF_ABI, .abilities = abilities, .build = build };
 	int err, fd = bpf_obj_get(path_of(folder, "meta").text);
 
 	if (fd < 0)
@@ -477,7 +477,7 @@ static int folder_make(struct maps *maps, unsigned int max_entries)
 		err = bpf_map__pin(skeleton_map(skeleton, i), path_of(draft.text, map_kinds[i].name).text);
 	err = err ?: bpf_map__pin(skeleton->maps.meta, path_of(draft.text, "meta").text);
 	err = err ?: programs_pin(draft.text, skeleton);
-	err = err ?: meta_write(draft.text, maps->abilities);
+	err = err ?: meta_write(draft.text, maps->abilities, build_hash());
 	pins_share(draft.text);
 	if (!err && rename(draft.text, maps->folder))
 		err = -errno;
@@ -489,18 +489,27 @@ static int folder_make(struct maps *maps, unsigned int max_entries)
 	return err;
 }
 
+/*
+ * Before a program is pinned: notes what all can do with it, and when others are of another build, that they are of no
+ * one build. pins_settle() may never be reached.
+ */
+static int meta_prepare(const struct maps *maps)
+{
+	struct mssbpf_meta meta;
+
+	return meta_read(maps->folder, &meta, 0) ?:
+	       meta_write(maps->folder, meta.abilities & maps->abilities, maps->outdated ? 0 : build_hash());
+}
+
 /* Loads and pins this build's programs of a kind and direction. Says what is wrong. */
 static int programs_load(struct maps *maps, const char *where, unsigned int kind, enum mssbpf_direction direction)
 {
-	const unsigned int before = maps->abilities;
 	struct mssbpf_bpf *skeleton;
 	int err = skeleton_load(maps, where, maps->max_entries, kind, direction, &skeleton);
 
 	if (err)
 		return err;
-	if (maps->abilities != before && !maps->outdated)
-		err = meta_write(maps->folder, maps->abilities);
-	err = err ?: programs_pin(maps->folder, skeleton);
+	err = meta_prepare(maps) ?: programs_pin(maps->folder, skeleton);
 	if (err)
 		error("%s: cannot pin a program in %s: %s", where, maps->folder, strerror(-err));
 	mssbpf_bpf__destroy(skeleton);
@@ -575,7 +584,7 @@ int pins_settle(struct maps *maps)
 		if (!maps->programs[programs[i].kind][programs[i].direction] &&
 		    unlink(path_of(maps->folder, programs[i].pin).text) && errno != ENOENT)
 			err = -errno;
-	err = err ?: meta_write(maps->folder, maps->abilities);
+	err = err ?: meta_write(maps->folder, maps->abilities, build_hash());
 	if (!err)
 		maps->outdated = false;
 	return err;

@@ -190,6 +190,29 @@ def test_programs_of_another_build_that_cannot_be_loaded(pair, tmp_path, monkeyp
     assert connect(pair)[0] == 1260 and program.counted(pair.a, "v0") == {"syn": 2, "clamped": 2}
 
 
+def test_an_older_build_after_a_newer_one_failed(pair, tmp_path, monkeypatch):
+    """The newer build's programs, which are in the place of some, are replaced again."""
+    if not shutil.which("strace"):
+        pytest.skip("strace is not installed (make deps)")
+    net.ip("-n", pair.a, "tuntap", "add", "mode", "tun", "name", "t0")
+    builds, words = (program.MSSBPF, str(another_build(tmp_path))), ("attach", "v0", "t0", "--mtu", "1400")
+    program.attach(pair.a, *words[1:])
+    monkeypatch.setattr(program, "MSSBPF", builds[1])
+    number = loading(pair, *words)[-1]
+    monkeypatch.setattr(program, "MSSBPF", builds[0])
+    program.attach(pair.a, *words[1:])
+    before = program.show(pair.a)
+    monkeypatch.setattr(program, "MSSBPF", builds[1])
+    program.refused(load_refused(pair, "ENOMEM", number, *words), 1, "the old ones go on")
+    between = program.programs(pair.a)
+    replaced = [key for key, entry in program.show(pair.a).items() if entry["program_id"] != before[key]["program_id"]]
+    assert len(replaced) == 1
+    monkeypatch.setattr(program, "MSSBPF", builds[0])
+    program.attach(pair.a, *words[1:])
+    assert program.programs(pair.a).isdisjoint(between)
+    assert {entry["program_id"] for entry in program.show(pair.a).values()}.isdisjoint(between)
+
+
 def test_a_program_that_cannot_be_loaded_for_many(pair):
     """It is tried once for all interfaces of a kind, and told for each; those of another kind are attached."""
     if not shutil.which("strace"):

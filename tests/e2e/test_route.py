@@ -3,10 +3,10 @@
 
 Lookups in every variety are the subject of prog/route.c; here real packets carry real routes.
 """
-import functools
 import re
 import shutil
 import socket
+import tempfile
 
 import pytest
 
@@ -294,16 +294,15 @@ def test_where_nothing_is_forwarded(site, family, kind):
         assert result in program.counted(site.router, "r0", "ingress")
 
 
-def without_btf(*words):
-    return net.run("unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /sys/kernel/btf && exec "$@"', "sh",
-                   program.MSSBPF, *words)
+def without_btf(*argv):
+    return net.run("unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /sys/kernel/btf && exec "$@"', "sh", *argv)
 
 
 @pytest.mark.vm
 @families
 def test_a_kernel_without_btf(site, family):
     """The programs load, and routes are looked up: an mtu that is not locked is not seen."""
-    program.done(without_btf("attach", "--netns", site.router, "r1", "--mtu", "route"))
+    program.done(without_btf(program.MSSBPF, "attach", "--netns", site.router, "r1", "--mtu", "route"))
     program.loaded.update(program.programs(site.router))
     by = looked_up_by()
     assert program.show(site.router)["r1", "egress"]["route_by"] == by
@@ -319,12 +318,34 @@ def test_a_kernel_without_btf(site, family):
 def test_programs_that_are_loaded_with_and_without_btf(site, order):
     """What `show` says is what all of them can do."""
     net.ip("-n", site.router, "tuntap", "add", "mode", "tun", "name", "t0")
-    words = "--netns", site.router, "--mtu", "route"
-    for run, device in [(without_btf, "r1"), (functools.partial(net.run, program.MSSBPF), "t0")][::order]:
-        program.done(run("attach", device, *words))
+    argv = program.MSSBPF, "attach", "--netns", site.router, "--mtu", "route"
+    for run, device in [(without_btf, "r1"), (net.run, "t0")][::order]:
+        program.done(run(*argv, device))
     program.loaded.update(program.programs(site.router))
     for device in ("r1", "t0"):
         assert program.show(site.router)[device, "egress"]["route_by"] == looked_up_by()
+
+
+def test_a_program_without_btf_after_one_that_cannot_be_loaded(site):
+    """In one command: what `show` says is what those that are there can do."""
+    if not shutil.which("strace"):
+        pytest.skip("strace is not installed (make deps)")
+    net.ip("-n", site.router, "tuntap", "add", "mode", "tun", "name", "t0")
+    argv = program.MSSBPF, "attach", "--netns", site.router, "--mtu", "route", "r1", "t0"
+
+    def restore():
+        program.detach(site.router, "--all")
+        program.attach(site.router, "r2", "--direction", "ingress")
+
+    restore()
+    with tempfile.NamedTemporaryFile("r") as log:
+        program.done(without_btf("strace", "-o", log.name, "-e", "trace=bpf", *argv))
+        number = next(number for number, line in enumerate(log, 1) if 'prog_name="mssbpf_tc_eth' in line)
+    restore()
+    program.refused(without_btf("strace", "-o", "/dev/null", "-e", "trace=bpf", "-e",
+                                f"inject=bpf:error=ENOMEM:when={number}..{number + 1}", *argv), 1, "r1: loading")
+    program.loaded.update(program.programs(site.router))
+    assert program.show(site.router)["t0", "egress"]["route_by"] == looked_up_by()
 
 
 def test_show(site):
