@@ -129,10 +129,10 @@ def flood(pair, namespace, address, count=1100, port=9):
                 sender.sendto(b"no SYN", (address, port))
 
 
-def explained(pair):
-    """The one finding's text."""
+def explained(pair, findings=1):
+    """What is found, as text."""
     result = program.mssbpf("doctor", netns=pair.a)
-    assert (result.status, result.stderr, result.stdout.count("\n")) == (1, "", 1), result
+    assert (result.status, result.stderr, result.stdout.count("\n")) == (1, "", findings), result
     return result.stdout
 
 
@@ -175,22 +175,24 @@ def test_no_syn_because_it_leaves_elsewhere(pair):
 @pytest.mark.parametrize("kind", ("veth", "gre"))
 def test_no_syn_because_ipsec_hides_them(pair, kind):
     """All that passes is ESP, as where IPsec is carried in GRE: it is told where to attach instead."""
-    device, target = "v0", pair.addresses[4][1]
+    device, target, directions, known = "v0", pair.addresses[4][1], "both", []
     if kind == "gre":
         device, target = "g0", "198.51.100.2"
+        if not program.at_least(5, 14):  # what arrives by it cannot be read
+            directions, known = "egress", [("warning", device, "one_direction")]
         made = net.run("ip", "-n", pair.a, "link", "add", device, "type", "gre", "local", pair.addresses[4][0],
                        "remote", pair.addresses[4][1])
         if "Unknown device type" in made.stderr:
             pytest.skip("this kernel has no GRE")
         net.ip("-n", pair.a, "link", "set", device, "up")
         net.ip("-n", pair.a, "address", "add", "198.51.100.1/24", "dev", device)
-    program.attach(pair.a, device, "--direction", "both")
-    healthy(pair.a)
+    program.attach(pair.a, device, "--direction", directions)
+    assert doctor(pair.a) == (known, [None] * len(known))
     with net.entered(pair.a), socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ESP) as sender:
         for number in range(1100):
             sender.sendto(struct.pack("!II", 1, number) + bytes(64), (target, 0))
-    finds(pair.a, [("warning", device, "no_syn")], mends=False)
-    assert "IPsec in GRE (attach where it comes from, before it is encrypted)" in explained(pair)
+    finds(pair.a, [*known, ("warning", device, "no_syn")], mends=False)
+    assert "IPsec in GRE (attach where it comes from, before it is encrypted)" in explained(pair, len(known) + 1)
 
 
 def pass_by_xdp(pair, xdp_router):

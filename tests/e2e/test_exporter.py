@@ -307,7 +307,7 @@ CAPABILITIES = ("CapBnd", "CapInh", "CapPrm", "CapEff", "CapAmb")
 
 def gave_up(process, bounding=True, kept=0):
     """No capability is left, nor a way to one, and there is one thread."""
-    if bounding and not program.at_least(5, 19) and int(net.must("sysctl", "-n", "kernel.unprivileged_bpf_disabled")):
+    if not program.at_least(5, 19) and int(net.must("sysctl", "-n", "kernel.unprivileged_bpf_disabled")):
         kept |= 1 << 39  # CAP_BPF
     for name, (value,) in zip(CAPABILITIES, status_of(process, *CAPABILITIES)):
         assert int(value, 16) == (kept if name in ("CapPrm", "CapEff") else 0) or (name == "CapBnd" and not bounding)
