@@ -236,6 +236,7 @@ def test_a_pinned_map_that_is_lost(pair, name):
         if (name, words[0]) != ("change", "stats"):
             program.refused(program.mssbpf(*words, netns=pair.a), 1, "not whole.*rm -r")
     forget_pins(pair)
+    program.attach(pair.a, "v0")
 
 
 def test_rights_without_sys_admin(pair):
