@@ -5,10 +5,13 @@ clamps: that is candidates.py.
     source            router              sink
     [generator] a0 -> r0, forwarded, r1 -> s1 [counts, drops]
 """
+import os
+
 import bpf
 import net
 import packets
 
+BPFFS = "/sys/fs/bpf"
 IN, OUT = "r0", "r1"  # the router's devices
 SOURCE_NUMBER = 100  # of a0, in all namespaces
 MTU = 1400  # of OUT, in place of a tunnel
@@ -96,6 +99,8 @@ class Router:
         self.counter.close()
 
     def _make(self):
+        if not os.path.ismount(BPFFS):  # mssbpf does likewise
+            net.must("mount", "-t", "bpf", "bpf", BPFFS)
         net.make_namespaces(self.source, self.router, self.sink)
         for namespace in (self.source, self.sink):  # they have nothing of their own to say
             _write(namespace, "ipv6/conf/default/disable_ipv6", 1)
@@ -116,7 +121,7 @@ class Router:
         # A veth takes frames of XDP when it polls, which this turns on.
         net.must("ip", "netns", "exec", self.router, "ethtool", "-K", IN, "gro", "on")
         net.must("tc", "-n", self.sink, "qdisc", "add", "dev", "s1", "clsact")
-        self.counter.attach_filter(self.sink, "s1", "ingress", "/sys/fs/bpf/mssbpf-bench-sink")
+        self.counter.attach_filter(self.sink, "s1", "ingress", f"{BPFFS}/mssbpf-bench-sink")
 
     def send(self, generator, kind, count, clamping):
         """Sends packets of a kind through the router; returns how long a packet took, whole nanoseconds. Raises
